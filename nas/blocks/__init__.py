@@ -1,0 +1,49 @@
+"""The block families, one file each. `block` and `head` register one's own."""
+
+from nas.blocks.attention import attend, cbam, squeeze_excite
+from nas.blocks.base import (
+    BLOCKS,
+    HEADS,
+    Block,
+    Head,
+    block,
+    head,
+    legal_groups,
+    name_of,
+    round_width,
+    split_width,
+)
+from nas.blocks.ghostnet import Ghost, ghost_module
+from nas.blocks.heads import Classifier, ConvClassifier, PoolBlock
+from nas.blocks.inception import Inception
+from nas.blocks.mobilenet import ConvBlock, DepthwiseSeparable, InvertedResidual
+from nas.blocks.shufflenet import ShuffleV1, ShuffleV2
+from nas.blocks.squeezenet import Fire
+
+__all__ = [
+    "BLOCKS",
+    "HEADS",
+    "Block",
+    "Classifier",
+    "ConvBlock",
+    "ConvClassifier",
+    "DepthwiseSeparable",
+    "Fire",
+    "Ghost",
+    "Head",
+    "Inception",
+    "InvertedResidual",
+    "PoolBlock",
+    "ShuffleV1",
+    "ShuffleV2",
+    "attend",
+    "block",
+    "cbam",
+    "ghost_module",
+    "head",
+    "legal_groups",
+    "name_of",
+    "round_width",
+    "split_width",
+    "squeeze_excite",
+]

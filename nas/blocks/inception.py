@@ -1,0 +1,63 @@
+"""The Inception module with its branches' shares as hyper-parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nas.blocks.attention import Attention, attend
+from nas.blocks.base import block, round_width, split_width
+from nas.graph import Activation, Tensor, concat
+
+
+@block
+@dataclass(frozen=True, slots=True)
+class Inception:
+    """concat(1x1, 1x1–3x3, 1x1–large, pool–1x1). Inception, arXiv:1409.4842, with batch norm.
+
+    The shares are those of the output width; what they leave is the 1x1 branch's. `large` is how
+    the third branch sees `kernel`: `square` (v1), `stacked` 3x3 convolutions (v2, arXiv:1502.03167)
+    or `factorized` into 1xn and nx1 (v3, arXiv:1512.00567). `reduce` is the width of a 1x1
+    before a convolution as a share of that convolution's. At stride 2 a padded 3x3 max-pool comes
+    first.
+    """
+
+    kernel: int = 5
+    share_3x3: float = 0.5
+    share_large: float = 0.125
+    share_pool: float = 0.125
+    reduce: float = 0.5
+    large: Literal["square", "stacked", "factorized"] = "square"
+    activation: Activation = "relu"
+    attention: Attention = "none"
+    squeeze: float = 0.25
+
+    def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
+        act = self.activation
+        if stride > 1:
+            x = x.pool("max", 3, stride, name="stride")
+        shares = (self.share_3x3, self.share_large, self.share_pool)
+        plain, mid, large, pooled = split_width(width, (1 - sum(shares), *shares))
+        y = concat(
+            x.conv(plain, act=act, name="branch_1x1"),
+            self._reduced(x, mid, "branch_3x3").conv(mid, 3, act=act, name="branch_3x3.conv"),
+            self._large(self._reduced(x, large, "branch_large"), large),
+            x.pool("max", 3, 1, name="branch_pool.pool").conv(
+                pooled, act=act, name="branch_pool.conv"
+            ),
+        )
+        return attend(y, self.attention, self.squeeze)
+
+    def _reduced(self, x: Tensor, width: int, name: str) -> Tensor:
+        return x.conv(round_width(width * self.reduce), act=self.activation, name=f"{name}.reduce")
+
+    def _large(self, x: Tensor, width: int) -> Tensor:
+        n, act = self.kernel, self.activation
+        if self.large == "square" or (n == 3 and self.large == "stacked"):
+            return x.conv(width, n, act=act, name="branch_large.conv")
+        if self.large == "factorized":
+            y = x.conv(width, (1, n), act=act, name="branch_large.row")
+            return y.conv(width, (n, 1), act=act, name="branch_large.column")
+        for i in range(n // 2):
+            x = x.conv(width, 3, act=act, name=f"branch_large.conv{i + 1}")
+        return x

@@ -1,0 +1,73 @@
+"""Convolution–BN–activation and the MobileNet blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nas.blocks.attention import Attention, attend
+from nas.blocks.base import block, legal_groups, round_width
+from nas.graph import Activation, Gate, Tensor
+
+
+@block(name="conv")
+@dataclass(frozen=True, slots=True)
+class ConvBlock:
+    """act(BN(conv(x))), the layer of every network since batch norm, arXiv:1502.03167."""
+
+    kernel: int = 3
+    groups: int = 1
+    activation: Activation = "relu"
+    attention: Attention = "none"
+    squeeze: float = 0.25
+
+    def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
+        groups = legal_groups(self.groups, x.channels, width)
+        y = x.conv(width, self.kernel, stride, groups=groups, act=self.activation)
+        return attend(y, self.attention, self.squeeze)
+
+
+@block
+@dataclass(frozen=True, slots=True)
+class DepthwiseSeparable:
+    """pointwise(depthwise(x)). MobileNet, arXiv:1704.04861.
+
+    Attention stands between the two, on the depthwise output, as in the blocks that came later.
+    """
+
+    kernel: int = 3
+    depth_multiplier: int = 1
+    activation: Activation = "relu"
+    attention: Attention = "none"
+    squeeze: float = 0.25
+
+    def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
+        y = x.depthwise(self.kernel, stride, act=self.activation, multiplier=self.depth_multiplier)
+        y = attend(y, self.attention, self.squeeze)
+        return y.conv(width, act=self.activation, name="pointwise")
+
+
+@block
+@dataclass(frozen=True, slots=True)
+class InvertedResidual:
+    """x + project(depthwise(expand(x))). MobileNetV2, arXiv:1801.04381.
+
+    With `attention: se` and `activation: hswish` it is the block of MobileNetV3, arXiv:1905.02244.
+    The sum stands where stride is 1 and widths are equal. The inner width is rounded to 8.
+    """
+
+    kernel: int = 3
+    expansion: float = 6
+    activation: Activation = "relu6"
+    attention: Attention = "none"
+    squeeze: float = 0.25
+    gate: Gate = "hard_sigmoid"
+
+    def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
+        hidden = round_width(x.channels * self.expansion)
+        y = x
+        if hidden != x.channels:
+            y = x.conv(hidden, act=self.activation, name="expand")
+        y = y.depthwise(self.kernel, stride, act=self.activation)
+        y = attend(y, self.attention, self.squeeze, gate=self.gate)
+        y = y.conv(width, act=None, name="project")
+        return x + y if stride == 1 and x.channels == width else y

@@ -1,0 +1,45 @@
+"""SqueezeNet's Fire module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nas.blocks.attention import Attention, attend
+from nas.blocks.base import block, round_width, split_width
+from nas.graph import Activation, Tensor, concat
+
+
+@block
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """concat(1x1(squeeze(x)), 3x3(squeeze(x))). SqueezeNet, arXiv:1602.07360.
+
+    `squeeze` is the squeeze layer's share of the output width, `share_3x3` that of the larger
+    expand layer. `bypass` adds x where stride is 1 and widths are equal. At stride 2 a padded 3x3
+    max-pool comes first. The paper's own module has `norm: false`: biases and no batch norm.
+    """
+
+    kernel: int = 3
+    squeeze: float = 0.125
+    share_3x3: float = 0.5
+    bypass: bool = False
+    norm: bool = True
+    activation: Activation = "relu"
+    attention: Attention = "none"
+
+    def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
+        if stride > 1:
+            x = x.pool("max", 3, stride)
+        narrow, wide = split_width(width, (1 - self.share_3x3, self.share_3x3))
+        y = self._conv(x, round_width(width * self.squeeze), 1, "squeeze")
+        y = concat(
+            self._conv(y, narrow, 1, "expand_1x1"),
+            self._conv(y, wide, self.kernel, "expand_3x3"),
+        )
+        y = attend(y, self.attention, self.squeeze)
+        return x + y if self.bypass and stride == 1 and x.channels == width else y
+
+    def _conv(self, x: Tensor, width: int, kernel: int, name: str) -> Tensor:
+        return x.conv(
+            width, kernel, norm=self.norm, bias=not self.norm, act=self.activation, name=name
+        )
