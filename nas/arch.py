@@ -22,7 +22,7 @@ import yaml
 
 from nas.blocks import BLOCKS, HEADS, Block, Head, name_of
 from nas.errors import InputError
-from nas.graph import Graph, Shape, Tensor, record, scope
+from nas.graph import Graph, Shape, Tensor, fragment, record
 
 FORMAT = 1  # of architecture files
 STAGE_KEYS = ("block", "depth", "width", "stride")
@@ -105,14 +105,22 @@ def trace(arch: Architecture) -> Graph:
 
 
 def _forward(arch: Architecture, x: Tensor) -> Tensor:
-    with scope(x, "stem"):
-        x = arch.stem.block(x, arch.stem.width, arch.stem.stride)
+    x = _block(x, arch.stem.block, arch.stem.width, arch.stem.stride, name="stem")
     for i, stage in enumerate(arch.stages):
         for j in range(stage.depth):
-            with scope(x, f"stages.{i}.{j}"):
-                x = stage.block(x, stage.width, stage.stride if j == 0 else 1)
-    with scope(x, "head"):
-        return arch.head(x, arch.classes)
+            stride = stage.stride if j == 0 else 1
+            x = _block(x, stage.block, stage.width, stride, name=f"stages.{i}.{j}")
+    return _head(x, arch.head, arch.classes, name="head")
+
+
+@fragment
+def _block(x: Tensor, block: Block, width: int, stride: int) -> Tensor:
+    return block(x, width, stride)
+
+
+@fragment
+def _head(x: Tensor, head: Head, classes: int) -> Tensor:
+    return head(x, classes)
 
 
 def graph_id(graph: Graph) -> str:

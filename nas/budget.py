@@ -8,26 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.errors import InputError
+from nas.metrics import ALIASES, COSTS, METRICS
 
-COUNTS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
-BYTES = {"B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9}
-BYTES |= {"KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
-MILLISECONDS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
-
-# metric → units; "flops" is what the field calls macs (one multiply–accumulate, one flop).
-METRICS: dict[str, dict[str, float]] = {
-    "macs": COUNTS,
-    "params": COUNTS,
-    "activations": COUNTS,
-    "traffic": BYTES,
-    "memory": BYTES,
-    "size": BYTES,
-    "latency": MILLISECONDS,
-}
-ALIASES = {"flops": "macs"}
 EXAMPLES = "300M-flops, 5M-params, 20ms-latency, 4MB-memory or 2MiB-size"
 _FORM = re.compile(
-    r"(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(?P<unit>[A-Za-zµ]*)-(?P<metric>\w+)"
+    r"(?P<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(?P<unit>[A-Za-zµ]*)-(?P<metric>\w+)"
 )
 
 
@@ -44,12 +29,15 @@ class Budget:
         for text in [texts] if isinstance(texts, str) else texts:
             metric, limit = _parse(text)
             if metric in limits:
-                raise InputError(f"budget {text!r}: {metric} has a limit already, give one each")
+                raise InputError(f"budget {text!r}: {metric} has a limit already, give one")
             limits[metric] = limit
         return cls(tuple(limits.items()))
 
-    def __getitem__(self, metric: str) -> float | None:
-        return dict(self.limits).get(metric)
+    def __contains__(self, metric: str) -> bool:
+        return any(name == metric for name, _ in self.limits)
+
+    def __getitem__(self, metric: str) -> float:
+        return dict(self.limits)[metric]
 
     def excess(self, values: Any) -> dict[str, float]:
         """Relative excess of each limited metric that `values` has; ≤ 0 is within the budget.
@@ -58,9 +46,8 @@ class Budget:
         """
         found = {}
         for metric, limit in self.limits:
-            value = (
-                values.get(metric) if isinstance(values, Mapping) else getattr(values, metric, None)
-            )
+            known = isinstance(values, Mapping)
+            value = values.get(metric) if known else getattr(values, metric, None)
             if value is not None:
                 found[metric] = value / limit - 1
         return found
@@ -70,36 +57,24 @@ class Budget:
         return all(excess <= 0 for excess in self.excess(values).values())
 
     def __str__(self) -> str:
-        return ", ".join(f"{format_value(metric, limit)} {metric}" for metric, limit in self.limits)
+        return ", ".join(f"{METRICS[name].format(limit)} {name}" for name, limit in self.limits)
 
 
 def _parse(text: str) -> tuple[str, float]:
-    match = _FORM.fullmatch(text.strip())
+    match = _FORM.fullmatch(str(text).strip())
     if not match:
         raise InputError(f"budget {text!r}: expected a number, a unit and a metric, as {EXAMPLES}")
-    metric = ALIASES.get(match["metric"], match["metric"])
-    if metric not in METRICS:
-        known = ", ".join([*ALIASES, *METRICS])
-        raise InputError(f"budget {text!r}: unknown metric {metric!r}; known are {known}")
-    units = METRICS[metric]
+    name = ALIASES.get(match["metric"], match["metric"])
+    if name not in COSTS:
+        known = ", ".join([*ALIASES, *COSTS])
+        raise InputError(f"budget {text!r}: unknown metric {name!r}; known are {known}")
+    units = METRICS[name].units
     if match["unit"] not in units:
-        expected = ", ".join(unit or "none" for unit in units)
         raise InputError(
-            f"budget {text!r}: {match['unit'] or 'no unit'} is no unit of {match['metric']}; "
-            f"expected {expected}"
+            f"budget {text!r}: {match['unit'] or 'no unit'} is not a unit of {match['metric']}; "
+            f"expected {', '.join(unit or 'none' for unit in units)}"
         )
     limit = float(match["number"]) * units[match["unit"]]
-    if limit <= 0:
-        raise InputError(f"budget {text!r}: expected more than zero")
-    return metric, limit
-
-
-def format_value(metric: str, value: float) -> str:
-    """A value as people read it: 300.8 M, 4.2 MB, 5.61 ms."""
-    if metric == "latency":
-        return f"{value:.3g} ms" if value < 100 else f"{value:.0f} ms"
-    suffix = "B" if METRICS[metric] is BYTES else ""
-    for scale, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= scale:
-            return f"{value / scale:.4g} {letter}{suffix}"
-    return f"{value:.4g} {suffix}".strip()
+    if limit <= 0 or limit == float("inf"):
+        raise InputError(f"budget {text!r}: expected a number above zero")
+    return name, limit

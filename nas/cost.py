@@ -19,11 +19,11 @@ MB is 10⁶ bytes, MiB is 2²⁰. fvcore's conv + linear count equals `macs` exa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
-from nas.graph import Conv, Graph, Linear, Module, Node, elements
+from nas.graph import Graph, Node, elements
 
 BYTES = 4  # of one fp32 number
-COUNTED = (Conv, Linear, Module)  # the layers that multiply and accumulate
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,44 +53,62 @@ class Cost:
 
 def cost(graph: Graph) -> Cost:
     """The cost of a whole graph."""
-    nodes = graph.nodes
-    last_use = [0] * len(nodes)
-    for i, node in enumerate(nodes):
-        for j in node.inputs:
-            last_use[j] = i
+    return _fold(graph, keep_input=False)
 
-    macs = params = activations = traffic = peak = live = 0
+
+def _fold(graph: Graph, keep_input: bool) -> Cost:
+    """Sum over a graph's items; `keep_input` says that its input stays live to the end."""
+    items = graph.items
+    last_use = {j: i for i, item in enumerate(items) for j in item[1]}
+    if keep_input:
+        del last_use[0]
+
+    macs = params = activations = traffic = peak = live = 0  # the last three in elements
     sizes: list[int] = []
-    for i, (layer, inputs, shape, _) in enumerate(nodes):
-        size = shape[0] * shape[1] * shape[2]
+    for i, (layer, inputs, (c, h, w), _) in enumerate(items):
+        size = c * h * w
         sizes.append(size)
-        params += layer.params
-        if isinstance(layer, COUNTED):
-            macs += layer.macs(shape)
-            activations += size
-        if not layer.free:
-            traffic += size + layer.params
-            for j in inputs:
-                traffic += sizes[j]
-        dying = 0
-        for j in set(inputs) if len(inputs) > 1 else inputs:
-            if last_use[j] == i:
+        read = dying = 0
+        for j in inputs:
+            read += sizes[j]
+            if last_use.get(j) == i:
                 dying += sizes[j]
-        live += size
-        peak = max(peak, live - size if layer.in_place and dying else live)
-        live -= dying
+                last_use[j] = -1  # an input that is named twice dies once
+        need = live + size
+        if isinstance(layer, Graph):
+            inner = _fold_fragment(layer, not dying)
+            macs += inner.macs
+            params += inner.params
+            activations += inner.activations
+            traffic += inner.traffic // BYTES
+            need = live - read + inner.memory // BYTES
+        else:
+            weights = layer.params
+            params += weights
+            if layer.counted:
+                macs += layer.macs((c, h, w))
+                activations += size
+            if not layer.free:
+                traffic += read + size + weights
+            if layer.in_place and dying:
+                need = live
+        if need > peak:
+            peak = need
+        live += size - dying
     return Cost(macs, params, activations, BYTES * traffic, BYTES * peak)
+
+
+_fold_fragment = lru_cache(maxsize=2**11)(_fold)
 
 
 def layer_cost(graph: Graph, node: Node) -> Cost:
     """The cost of one node; `memory` is its inputs and its output."""
     size = elements(node.shape)
     read = sum(elements(graph.nodes[j].shape) for j in node.inputs)
-    counted = isinstance(node.layer, COUNTED)
     return Cost(
         macs=node.layer.macs(node.shape),
         params=node.layer.params,
-        activations=size if counted else 0,
+        activations=size if node.layer.counted else 0,
         traffic=0 if node.layer.free else BYTES * (read + size + node.layer.params),
         memory=BYTES * (read + (0 if node.layer.in_place else size)),
     )

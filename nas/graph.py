@@ -10,10 +10,10 @@ network of the field needs them apart where they follow each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache, update_wrapper
+from itertools import count
 from math import ceil, prod
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args
 
@@ -23,16 +23,19 @@ Activation: TypeAlias = Literal["relu", "relu6", "hswish", "silu"]
 Gate: TypeAlias = Literal["sigmoid", "hard_sigmoid", "clamp"]
 Act: TypeAlias = Activation | Gate
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
+EPSILON = 1e-5  # added to the variance in every batch norm
 
 
 class Layer:
     """A primitive: hyper-parameters, and from them its output's shape and its cost.
 
     `in_place` says that the output may take the memory of an input that nobody needs any more,
-    `free` that the layer vanishes at inference or in the layer before it.
+    `free` that the layer vanishes at inference or in the layer before it, `counted` that it has
+    MACs and that its output counts as activations.
     """
 
     __slots__ = ()
+    counted: ClassVar[bool] = False
     in_place: ClassVar[bool] = False
     free: ClassVar[bool] = False
 
@@ -67,6 +70,7 @@ class Conv(Layer):
     weights = out · in/groups · kh · kw, and every output position takes each weight once.
     """
 
+    counted: ClassVar[bool] = True
     inputs: int
     outputs: int
     kernel: Pair
@@ -96,6 +100,8 @@ class Conv(Layer):
     def shape(self, *inputs: Shape) -> Shape:
         _, h, w = inputs[0]
         (kh, kw), (ph, pw), s = self.kernel, self.padding, self.stride
+        if h + 2 * ph < kh or w + 2 * pw < kw:
+            raise ValueError(f"a map of {h}x{w} is too small for a kernel of {kh}x{kw}")
         return self.outputs, (h + 2 * ph - kh) // s + 1, (w + 2 * pw - kw) // s + 1
 
 
@@ -103,6 +109,7 @@ class Conv(Layer):
 class Linear(Layer):
     """Fully connected layer on a vector, a tensor of shape (c, 1, 1)."""
 
+    counted: ClassVar[bool] = True
     inputs: int
     outputs: int
     bias: bool
@@ -138,6 +145,8 @@ class Pool(Layer):
 
     def _side(self, n: int) -> int:
         span = n + 2 * self.padding - self.kernel
+        if span < 0:
+            raise ValueError(f"a map of {n} rows or columns is too small for {self}")
         if not self.ceil:
             return span // self.stride + 1
         side = ceil(span / self.stride) + 1
@@ -183,6 +192,29 @@ class Activate(Layer):
 
 
 @dataclass(frozen=True, slots=True)
+class Norm(Layer):
+    """Batch norm that follows no convolution; without `scale` it learns a shift only."""
+
+    in_place: ClassVar[bool] = True
+    free: ClassVar[bool] = True
+    channels: int
+    scale: bool
+
+    @property
+    def params(self) -> int:
+        return self.channels * (1 + self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Multiply(Layer):
+    """x · factor, a constant that an inference engine folds into the layer before it."""
+
+    in_place: ClassVar[bool] = True
+    free: ClassVar[bool] = True
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
 class Add(Layer):
     """Element-wise sum of two tensors of one shape."""
 
@@ -212,10 +244,15 @@ class Concat(Layer):
     axis: Literal["channels", "height"]
 
     def shape(self, *inputs: Shape) -> Shape:
-        k = 0 if self.axis == "channels" else 1
-        if len({s[:k] + s[k + 1 :] for s in inputs}) != 1:
-            raise ValueError(f"concat along the {self.axis} cannot join {inputs}")
-        return tuple(sum(s[k] for s in inputs) if d == k else n for d, n in enumerate(inputs[0]))  # type: ignore[return-value]
+        channels, height, width = inputs[0]
+        for c, h, w in inputs[1:]:
+            if w != width or (h != height if self.axis == "channels" else c != channels):
+                raise ValueError(f"concat along the {self.axis} cannot join {inputs}")
+            if self.axis == "channels":
+                channels += c
+            else:
+                height += h
+        return channels, height, width
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +298,7 @@ class Module(Layer):
     be named and sent to another process.
     """
 
+    counted: ClassVar[bool] = True
     factory: Callable[[int], Any]
     out: Shape
     measured_params: int
@@ -290,18 +328,56 @@ class Node(NamedTuple):
     path: str
 
 
-class Graph(NamedTuple):
-    """Nodes in the order of recording, which is topological; the last one is the output."""
+class Graph:
+    """Nodes in the order of recording, which is topological; the last one is the output.
 
-    nodes: tuple[Node, ...]
+    `items` is what was recorded: nodes, and fragments, which are graphs recorded once and used in
+    several places (see `fragment`). `nodes` is the same with fragments written out.
+    """
+
+    __slots__ = ("_nodes", "items")
+
+    def __init__(self, items: tuple[Item, ...]) -> None:
+        self.items = items
+        self._nodes: tuple[Node, ...] | None = None
 
     @property
     def input(self) -> Shape:
-        return self.nodes[0].shape
+        return self.items[0][2]
 
     @property
     def output(self) -> Shape:
-        return self.nodes[-1].shape
+        return self.items[-1][2]
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All layers, flat, every path once."""
+        if self._nodes is None:
+            nodes: list[Node] = []
+            self._write(nodes, None, "", set())
+            self._nodes = tuple(nodes)
+        return self._nodes
+
+    def _write(self, nodes: list[Node], entry: int | None, prefix: str, paths: set[str]) -> int:
+        """Append all nodes; a fragment's input is the node `entry`. Returns the output's index."""
+        index: list[int] = []
+        for layer, inputs, shape, name in self.items:
+            if entry is not None and not index:
+                index.append(entry)
+                continue
+            path, ins = prefix + name, tuple([index[j] for j in inputs])
+            if isinstance(layer, Graph):
+                index.append(layer._write(nodes, ins[0], path, paths))
+                continue
+            path = _unique(path, paths)
+            paths.add(path)
+            index.append(len(nodes))
+            nodes.append(Node(layer, ins, shape, path))
+        return index[-1]
+
+
+# (a layer or a fragment, inputs by index, the output's shape, path or a fragment's prefix)
+Item: TypeAlias = tuple[Layer | Graph, tuple[int, ...], Shape, str]
 
 
 class Tensor:
@@ -336,8 +412,9 @@ class Tensor:
         name: str = "conv",
     ) -> Tensor:
         """Convolution to `width` channels; padded to keep the size at stride 1 by default."""
-        layer = _conv(self.shape[0], width, kernel, stride, padding, groups, bias, norm, act)
-        return self._recorder.add(layer, (self,), name)
+        shape = self.shape
+        layer = _conv(shape[0], width, kernel, stride, padding, groups, bias, norm, act)
+        return self._recorder.add(layer, (self.index,), layer.shape(shape), name)
 
     def depthwise(
         self,
@@ -350,15 +427,16 @@ class Tensor:
         name: str = "depthwise",
     ) -> Tensor:
         """One filter a channel (`multiplier` filters, if more)."""
-        c = self.shape[0]
+        shape = self.shape
+        c = shape[0]
         layer = _conv(c, c * multiplier, kernel, stride, None, c, False, norm, act)
-        return self._recorder.add(layer, (self,), name)
+        return self._recorder.add(layer, (self.index,), layer.shape(shape), name)
 
     def linear(
         self, width: int, *, bias: bool = True, act: Act | None = None, name: str = "linear"
     ) -> Tensor:
         """Fully connected layer on a pooled tensor."""
-        return self._recorder.add(Linear(self.shape[0], width, bias, act), (self,), name)
+        return _apply(name, Linear, (self.shape[0], width, bias, act), self)
 
     def pool(
         self,
@@ -373,91 +451,115 @@ class Tensor:
     ) -> Tensor:
         """Pooling; padded to keep the size at stride 1 by default."""
         padding = kernel // 2 if padding is None else padding
-        layer = Pool(kind, kernel, stride, padding, ceil, count_padding)
-        return self._recorder.add(layer, (self,), name)
+        return _apply(name, Pool, (kind, kernel, stride, padding, ceil, count_padding), self)
 
     def global_pool(self, kind: Literal["max", "avg"] = "avg", name: str = "pool") -> Tensor:
-        return self._recorder.add(_global_pool(kind), (self,), name)
+        return _apply(name, GlobalPool, (kind,), self)
 
     def channel_pool(self, kind: Literal["max", "avg"], name: str = "channel_pool") -> Tensor:
-        return self._recorder.add(ChannelPool(kind), (self,), name)
+        return _apply(name, ChannelPool, (kind,), self)
 
     def sum_height(self, name: str = "sum") -> Tensor:
-        return self._recorder.add(SumHeight(), (self,), name)
+        return _apply(name, SumHeight, (), self)
 
     def activate(self, act: Act, name: str = "act") -> Tensor:
-        return self._recorder.add(Activate(act), (self,), name)
+        return _apply(name, Activate, (act,), self)
+
+    def norm(self, *, scale: bool = True, name: str = "norm") -> Tensor:
+        """Batch norm on its own; convolutions carry theirs."""
+        return _apply(name, Norm, (self.shape[0], scale), self)
 
     def scale(self, gate: Tensor, name: str = "scale") -> Tensor:
-        return self._recorder.add(_SCALE, (self, gate), name)
+        return _apply(name, Scale, (), self, gate)
 
     def shuffle(self, groups: int, name: str = "shuffle") -> Tensor:
-        return self._recorder.add(Shuffle(groups), (self,), name)
+        return _apply(name, Shuffle, (groups,), self)
 
     def slice(self, start: int, stop: int, name: str = "slice") -> Tensor:
-        return self._recorder.add(Slice(start, stop), (self,), name)
+        return _apply(name, Slice, (start, stop), self)
 
     def dropout(self, rate: float, name: str = "dropout") -> Tensor:
-        return self._recorder.add(Dropout(rate), (self,), name) if rate else self
+        return _apply(name, Dropout, (rate,), self) if rate else self
 
     def module(self, factory: Callable[[int], Any], name: str = "module") -> Tensor:
         """Any torch module of one input; see `Module`."""
         from nas.verify import measure_module  # imports torch, so only where one is asked for
 
-        return self._recorder.add(measure_module(factory, self.shape), (self,), name)
+        layer = measure_module(factory, self.shape)
+        return self._recorder.add(layer, (self.index,), layer.out, name)
 
     def __add__(self, other: Tensor) -> Tensor:
-        return self._recorder.add(_ADD, (self, other), "add")
+        return _apply("add", Add, (), self, other)
+
+    def __mul__(self, factor: float) -> Tensor:
+        return _apply("multiply", Multiply, (factor,), self)
 
 
 def concat(
     *tensors: Tensor, axis: Literal["channels", "height"] = "channels", name: str = "concat"
 ) -> Tensor:
     """Tensors one after the other along an axis; a single tensor is returned as it is."""
-    if len(tensors) == 1:
-        return tensors[0]
-    return tensors[0]._recorder.add(Concat(axis), tensors, name)
-
-
-@contextmanager
-def scope(x: Tensor, name: str) -> Iterator[None]:
-    """Prefix the paths of all that is recorded within."""
-    recorder, outer = x._recorder, x._recorder.prefix
-    recorder.prefix = f"{outer}{name}."
-    try:
-        yield
-    finally:
-        recorder.prefix = outer
-
-
-class _Recorder:
-    __slots__ = ("nodes", "paths", "prefix")
-
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self.paths: set[str] = set()
-        self.prefix = ""
-
-    def add(self, layer: Layer, inputs: tuple[Tensor, ...], name: str) -> Tensor:
-        path = self.prefix + name
-        if path in self.paths:
-            path = next(p for n in range(1, 10**6) if (p := f"{path}_{n}") not in self.paths)
-        self.paths.add(path)
-        shape = layer.shape(*[x.shape for x in inputs])
-        if shape[1] < 1 or shape[2] < 1:
-            h, w = inputs[0].shape[1:]
-            raise ValueError(f"{path}: a map of {h}x{w} is too small for {layer}")
-        self.nodes.append(Node(layer, tuple([x.index for x in inputs]), shape, path))
-        return Tensor(self, len(self.nodes) - 1, shape)
+    return tensors[0] if len(tensors) == 1 else _apply(name, Concat, (axis,), *tensors)
 
 
 def record(size: Shape, network: Callable[[Tensor], Tensor]) -> Graph:
     """The graph of `network` applied to an image of shape `size`."""
     recorder = _Recorder()
-    out = network(recorder.add(Input(size), (), "input"))
-    if out.index != len(recorder.nodes) - 1:
+    out = network(recorder.add(Input(size), (), size, "input"))
+    if out.index != len(recorder.items) - 1:
         raise ValueError(f"the network's output must be its last layer, but got {out.index=}")
-    return Graph(tuple(recorder.nodes))
+    return Graph(tuple(recorder.items))
+
+
+def fragment(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Let `function(x, *settings)` be recorded once for each input shape and settings.
+
+    Elsewhere what was recorded is used again, and so is its cost: networks repeat themselves. The
+    settings must be hashable. `name` prefixes the paths of all that the function records.
+    """
+    recorded = _recorder_of(function)
+
+    def applied(x: Tensor, *settings: Any, name: str = "") -> Tensor:
+        graph = recorded(x.shape, settings)
+        if len(graph.items) == 1:  # the function returned its input
+            return x
+        prefix = f"{name}." if name else ""
+        return x._recorder.add(graph, (x.index,), graph.items[-1][2], prefix)
+
+    return update_wrapper(applied, function)
+
+
+def _recorder_of(
+    function: Callable[..., Tensor],
+) -> Callable[[Shape, tuple[Any, ...]], Graph]:
+    @lru_cache(maxsize=2**11)
+    def recorded(shape: Shape, settings: tuple[Any, ...]) -> Graph:
+        return record(shape, lambda x: function(x, *settings))
+
+    return recorded
+
+
+class _Recorder:
+    __slots__ = ("items",)
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+
+    def add(self, layer: Layer | Graph, inputs: tuple[int, ...], shape: Shape, name: str) -> Tensor:
+        items = self.items
+        items.append((layer, inputs, shape, name))
+        return Tensor(self, len(items) - 1, shape)
+
+
+def _apply(name: str, cls: type[Layer], settings: tuple[Any, ...], *inputs: Tensor) -> Tensor:
+    layer = _interned(cls, settings)
+    shape = layer.shape(*[x.shape for x in inputs])
+    return inputs[0]._recorder.add(layer, tuple([x.index for x in inputs]), shape, name)
+
+
+@lru_cache(maxsize=2**16)
+def _interned(cls: type[Layer], settings: tuple[Any, ...]) -> Layer:
+    return cls(*settings)
 
 
 @lru_cache(maxsize=2**16)
@@ -479,12 +581,10 @@ def _conv(
     return Conv(inputs, outputs, kernel, stride, padding, groups, bias, norm, act)
 
 
-@cache
-def _global_pool(kind: Literal["max", "avg"]) -> GlobalPool:
-    return GlobalPool(kind)
-
-
-_ADD, _SCALE = Add(), Scale()
+def _unique(path: str, paths: set[str]) -> str:
+    if path not in paths:
+        return path
+    return next(p for n in count(1) if (p := f"{path}_{n}") not in paths)
 
 
 def elements(shape: Shape) -> int:

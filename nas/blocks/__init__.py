@@ -13,8 +13,8 @@ from nas.blocks.base import (
     round_width,
     split_width,
 )
-from nas.blocks.ghostnet import Ghost, ghost_module
-from nas.blocks.heads import Classifier, ConvClassifier, PoolBlock
+from nas.blocks.ghostnet import Ghost, ghost_module, pointwise
+from nas.blocks.heads import Classifier, ConvClassifier, Embedding, PoolBlock
 from nas.blocks.inception import Inception
 from nas.blocks.mobilenet import ConvBlock, DepthwiseSeparable, InvertedResidual
 from nas.blocks.shufflenet import ShuffleV1, ShuffleV2
@@ -28,6 +28,7 @@ __all__ = [
     "ConvBlock",
     "ConvClassifier",
     "DepthwiseSeparable",
+    "Embedding",
     "Fire",
     "Ghost",
     "Head",
@@ -43,6 +44,7 @@ __all__ = [
     "head",
     "legal_groups",
     "name_of",
+    "pointwise",
     "round_width",
     "split_width",
     "squeeze_excite",

@@ -4,10 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Literal, TypeAlias
 
 from nas.blocks.attention import Attention, attend
-from nas.blocks.base import block, round_width
+from nas.blocks.base import block, legal_groups, round_width
 from nas.graph import Activation, Gate, Tensor, concat
+
+Pointwise: TypeAlias = Literal["dense", "ghost"]
+
+
+def pointwise(
+    x: Tensor,
+    width: int,
+    form: Pointwise,
+    *,
+    groups: int = 1,
+    norm: bool = True,
+    act: Activation | None = "relu",
+    name: str = "conv",
+) -> Tensor:
+    """A block's 1x1 convolution, or a Ghost module (ratio 2) in its place."""
+    if form == "ghost":
+        return ghost_module(x, width, groups=groups, norm=norm, act=act, name=name)
+    return x.conv(width, groups=groups, norm=norm, bias=not norm, act=act, name=name)
 
 
 def ghost_module(
@@ -17,19 +36,24 @@ def ghost_module(
     ratio: int = 2,
     kernel: int = 1,
     cheap_kernel: int = 3,
+    groups: int = 1,
+    norm: bool = True,
     act: Activation | None = "relu",
     name: str = "ghost",
 ) -> Tensor:
     """A convolution to width/ratio channels, the others by cheap depthwise filters of these.
 
     GhostNet, arXiv:1911.11907: m = ceil(width / ratio) intrinsic maps, (ratio - 1)·m ghosts; what
-    exceeds `width` is cut.
+    exceeds `width` is cut. Without batch norm the convolution has a bias, the cheap filters none.
     """
-    if ratio == 1:
-        return x.conv(width, kernel, act=act, name=f"{name}.primary")
     intrinsic = ceil(width / ratio)
-    y = x.conv(intrinsic, kernel, act=act, name=f"{name}.primary")
-    ghosts = y.depthwise(cheap_kernel, act=act, multiplier=ratio - 1, name=f"{name}.cheap")
+    groups = legal_groups(groups, x.channels, intrinsic)
+    path = f"{name}.primary"
+    y = x.conv(intrinsic, kernel, groups=groups, norm=norm, bias=not norm, act=act, name=path)
+    if ratio == 1:
+        return y
+    path = f"{name}.cheap"
+    ghosts = y.depthwise(cheap_kernel, norm=norm, act=act, multiplier=ratio - 1, name=path)
     y = concat(y, ghosts, name=f"{name}.concat")
     return y if y.channels == width else y.slice(0, width, f"{name}.slice")
 

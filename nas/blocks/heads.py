@@ -46,6 +46,22 @@ class Classifier:
 
 @head
 @dataclass(frozen=True, slots=True)
+class Embedding:
+    """Global average, dropout, linear to `width` without bias, batch norm with shift only.
+
+    The head of a face-recognition network: it ends in a vector, so `classes` is not read.
+    """
+
+    width: int = 128
+    dropout: float = 0.6
+
+    def __call__(self, x: Tensor, classes: int) -> Tensor:
+        x = x.global_pool().dropout(self.dropout)
+        return x.linear(self.width, bias=False, name="embedding").norm(scale=False)
+
+
+@head
+@dataclass(frozen=True, slots=True)
 class ConvClassifier:
     """Dropout, 1x1 convolution to the classes with bias, ReLU, global average: SqueezeNet's."""
 

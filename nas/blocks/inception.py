@@ -7,6 +7,7 @@ from typing import Literal
 
 from nas.blocks.attention import Attention, attend
 from nas.blocks.base import block, round_width, split_width
+from nas.blocks.ghostnet import Pointwise, pointwise
 from nas.graph import Activation, Tensor, concat
 
 
@@ -19,7 +20,8 @@ class Inception:
     the third branch sees `kernel`: `square` (v1), `stacked` 3x3 convolutions (v2, arXiv:1502.03167)
     or `factorized` into 1xn and nx1 (v3, arXiv:1512.00567). `reduce` is the width of a 1x1
     before a convolution as a share of that convolution's. At stride 2 a padded 3x3 max-pool comes
-    first.
+    first. `residual` makes it act(x + scale · project(concat)) where stride is 1 and widths are
+    equal: Inception-ResNet, arXiv:1602.07261, whose authors scale by 0.1 to 0.3.
     """
 
     kernel: int = 5
@@ -28,28 +30,42 @@ class Inception:
     share_pool: float = 0.125
     reduce: float = 0.5
     large: Literal["square", "stacked", "factorized"] = "square"
+    residual: bool = False
+    scale: float = 1.0
+    pointwise: Pointwise = "dense"
     activation: Activation = "relu"
     attention: Attention = "none"
     squeeze: float = 0.25
 
     def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
-        act = self.activation
         if stride > 1:
             x = x.pool("max", 3, stride, name="stride")
+        y = attend(self._branches(x, width), self.attention, self.squeeze)
+        if not self.residual or stride > 1 or x.channels != width:
+            return y
+        y = pointwise(y, width, self.pointwise, act=None, name="project")
+        return (x + (y if self.scale == 1 else y * self.scale)).activate(self.activation)
+
+    def _branches(self, x: Tensor, width: int) -> Tensor:
         shares = (self.share_3x3, self.share_large, self.share_pool)
         plain, mid, large, pooled = split_width(width, (1 - sum(shares), *shares))
-        y = concat(
-            x.conv(plain, act=act, name="branch_1x1"),
-            self._reduced(x, mid, "branch_3x3").conv(mid, 3, act=act, name="branch_3x3.conv"),
+        return concat(
+            self._pointwise(x, plain, "branch_1x1"),
+            self._mid(self._reduced(x, mid, "branch_3x3"), mid),
             self._large(self._reduced(x, large, "branch_large"), large),
-            x.pool("max", 3, 1, name="branch_pool.pool").conv(
-                pooled, act=act, name="branch_pool.conv"
+            self._pointwise(
+                x.pool("max", 3, 1, name="branch_pool.pool"), pooled, "branch_pool.conv"
             ),
         )
-        return attend(y, self.attention, self.squeeze)
+
+    def _pointwise(self, x: Tensor, width: int, name: str) -> Tensor:
+        return pointwise(x, width, self.pointwise, act=self.activation, name=name)
 
     def _reduced(self, x: Tensor, width: int, name: str) -> Tensor:
-        return x.conv(round_width(width * self.reduce), act=self.activation, name=f"{name}.reduce")
+        return self._pointwise(x, round_width(width * self.reduce), f"{name}.reduce")
+
+    def _mid(self, x: Tensor, width: int) -> Tensor:
+        return x.conv(width, 3, act=self.activation, name="branch_3x3.conv")
 
     def _large(self, x: Tensor, width: int) -> Tensor:
         n, act = self.kernel, self.activation

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from nas.blocks.attention import Attention, attend
 from nas.blocks.base import block, legal_groups, round_width
+from nas.blocks.ghostnet import Pointwise, pointwise
 from nas.graph import Activation, Gate, Tensor
 
 
 @block(name="conv")
 @dataclass(frozen=True, slots=True)
 class ConvBlock:
-    """act(BN(conv(x))), the layer of every network since batch norm, arXiv:1502.03167."""
+    """act(BN(conv(x))), the layer of every network since batch norm, arXiv:1502.03167.
+
+    `norm: false` is the layer of the networks before it, with a bias instead; `padding: valid`
+    pads nothing.
+    """
 
     kernel: int = 3
     groups: int = 1
+    norm: bool = True
+    padding: Literal["same", "valid"] = "same"
     activation: Activation = "relu"
     attention: Attention = "none"
     squeeze: float = 0.25
 
     def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
         groups = legal_groups(self.groups, x.channels, width)
-        y = x.conv(width, self.kernel, stride, groups=groups, act=self.activation)
+        y = x.conv(
+            width,
+            self.kernel,
+            stride,
+            groups=groups,
+            padding=0 if self.padding == "valid" else None,
+            norm=self.norm,
+            bias=not self.norm,
+            act=self.activation,
+        )
         return attend(y, self.attention, self.squeeze)
 
 
@@ -36,6 +53,7 @@ class DepthwiseSeparable:
 
     kernel: int = 3
     depth_multiplier: int = 1
+    pointwise: Pointwise = "dense"
     activation: Activation = "relu"
     attention: Attention = "none"
     squeeze: float = 0.25
@@ -43,7 +61,7 @@ class DepthwiseSeparable:
     def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
         y = x.depthwise(self.kernel, stride, act=self.activation, multiplier=self.depth_multiplier)
         y = attend(y, self.attention, self.squeeze)
-        return y.conv(width, act=self.activation, name="pointwise")
+        return pointwise(y, width, self.pointwise, act=self.activation, name="pointwise")
 
 
 @block
@@ -57,6 +75,7 @@ class InvertedResidual:
 
     kernel: int = 3
     expansion: float = 6
+    pointwise: Pointwise = "dense"
     activation: Activation = "relu6"
     attention: Attention = "none"
     squeeze: float = 0.25
@@ -66,8 +85,8 @@ class InvertedResidual:
         hidden = round_width(x.channels * self.expansion)
         y = x
         if hidden != x.channels:
-            y = x.conv(hidden, act=self.activation, name="expand")
+            y = pointwise(x, hidden, self.pointwise, act=self.activation, name="expand")
         y = y.depthwise(self.kernel, stride, act=self.activation)
         y = attend(y, self.attention, self.squeeze, gate=self.gate)
-        y = y.conv(width, act=None, name="project")
+        y = pointwise(y, width, self.pointwise, act=None, name="project")
         return x + y if stride == 1 and x.channels == width else y

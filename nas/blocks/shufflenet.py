@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nas.blocks.attention import Attention, attend
 from nas.blocks.base import block, legal_groups
+from nas.blocks.ghostnet import Pointwise, pointwise
 from nas.graph import Activation, Tensor, concat
 
 
@@ -26,6 +27,7 @@ class ShuffleV1:
     groups: int = 3
     bottleneck: float = 0.25
     group_first: bool = True
+    pointwise: Pointwise = "dense"
     activation: Activation = "relu"
     attention: Attention = "none"
     squeeze: float = 0.25
@@ -38,19 +40,18 @@ class ShuffleV1:
         first = legal_groups(self.groups if self.group_first else 1, x.channels, hidden)
         last = legal_groups(self.groups, hidden, branch_width)
 
-        y = x.conv(hidden, groups=first, act=self.activation, name="reduce")
+        y = pointwise(x, hidden, self.pointwise, groups=first, act=self.activation, name="reduce")
         y = y.shuffle(first) if first > 1 else y
         y = y.depthwise(self.kernel, stride, act=None)
-        y = y.conv(branch_width, groups=last, act=None, name="expand")
+        y = pointwise(y, branch_width, self.pointwise, groups=last, act=None, name="expand")
         y = attend(y, self.attention, self.squeeze)
         if keep:
             return (x + y).activate(self.activation)
         shortcut = x.pool("avg", 3, stride, name="shortcut.pool")
         if joined:
             return concat(shortcut, y).activate(self.activation)
-        return (shortcut.conv(width, act=None, name="shortcut.project") + y).activate(
-            self.activation
-        )
+        shortcut = pointwise(shortcut, width, self.pointwise, act=None, name="shortcut.project")
+        return (shortcut + y).activate(self.activation)
 
 
 @block
@@ -62,6 +63,7 @@ class ShuffleV2:
     """
 
     kernel: int = 3
+    pointwise: Pointwise = "dense"
     activation: Activation = "relu"
     attention: Attention = "none"
     squeeze: float = 0.25
@@ -75,9 +77,9 @@ class ShuffleV2:
             left, right = x.slice(0, half, "keep"), x.slice(half, width, "take")
         else:
             left = x.depthwise(self.kernel, stride, act=None, name="shortcut.depthwise")
-            left = left.conv(half, act=act, name="shortcut.project")
+            left = pointwise(left, half, self.pointwise, act=act, name="shortcut.project")
             right = x
-        y = right.conv(half, act=act, name="reduce")
+        y = pointwise(right, half, self.pointwise, act=act, name="reduce")
         y = y.depthwise(self.kernel, stride, act=None)
-        y = attend(y.conv(half, act=act, name="expand"), self.attention, self.squeeze)
-        return concat(left, y).shuffle(2)
+        y = pointwise(y, half, self.pointwise, act=act, name="expand")
+        return concat(left, attend(y, self.attention, self.squeeze)).shuffle(2)

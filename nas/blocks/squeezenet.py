@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nas.blocks.attention import Attention, attend
 from nas.blocks.base import block, round_width, split_width
+from nas.blocks.ghostnet import Pointwise, pointwise
 from nas.graph import Activation, Tensor, concat
 
 
@@ -24,6 +25,7 @@ class Fire:
     share_3x3: float = 0.5
     bypass: bool = False
     norm: bool = True
+    pointwise: Pointwise = "dense"
     activation: Activation = "relu"
     attention: Attention = "none"
 
@@ -31,15 +33,14 @@ class Fire:
         if stride > 1:
             x = x.pool("max", 3, stride)
         narrow, wide = split_width(width, (1 - self.share_3x3, self.share_3x3))
-        y = self._conv(x, round_width(width * self.squeeze), 1, "squeeze")
+        y = self._pointwise(x, round_width(width * self.squeeze), "squeeze")
+        norm, act = self.norm, self.activation
         y = concat(
-            self._conv(y, narrow, 1, "expand_1x1"),
-            self._conv(y, wide, self.kernel, "expand_3x3"),
+            self._pointwise(y, narrow, "expand_1x1"),
+            y.conv(wide, self.kernel, norm=norm, bias=not norm, act=act, name="expand_3x3"),
         )
         y = attend(y, self.attention, self.squeeze)
         return x + y if self.bypass and stride == 1 and x.channels == width else y
 
-    def _conv(self, x: Tensor, width: int, kernel: int, name: str) -> Tensor:
-        return x.conv(
-            width, kernel, norm=self.norm, bias=not self.norm, act=self.activation, name=name
-        )
+    def _pointwise(self, x: Tensor, width: int, name: str) -> Tensor:
+        return pointwise(x, width, self.pointwise, norm=self.norm, act=self.activation, name=name)

@@ -1,0 +1,40 @@
+"""Fronts and hypervolumes, by moocore. Points are rows of values, one column an objective."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import moocore
+import numpy as np
+import numpy.typing as npt
+
+from nas.metrics import METRICS
+
+Points = npt.NDArray[np.float64]
+
+
+def non_dominated(points: Points, maximise: Sequence[bool]) -> npt.NDArray[np.bool_]:
+    """Which rows no other row dominates; of equal rows the first. NaN rows never are."""
+    known = ~np.isnan(points).any(axis=1)
+    mask = np.zeros(len(points), dtype=bool)
+    if known.any():
+        mask[known] = moocore.is_nondominated(points[known], maximise=list(maximise))
+    return mask
+
+
+def hypervolume(points: Points, reference: Sequence[float], maximise: Sequence[bool]) -> float:
+    """Volume between the front of `points` and the reference, in the objectives' units."""
+    points = points[~np.isnan(points).any(axis=1)]
+    if not len(points):
+        return 0.0
+    return float(moocore.hypervolume(points, ref=list(reference), maximise=list(maximise)))
+
+
+def standard_error(accuracy: float, images: int) -> float:
+    """Standard error of an accuracy counted on so many images (binomial)."""
+    return float(np.sqrt(max(accuracy * (1 - accuracy), 0.0) / max(images, 1)))
+
+
+def maximised(objectives: Sequence[str]) -> list[bool]:
+    """Which of the objectives grow for the better."""
+    return [METRICS[name].maximise for name in objectives]

@@ -1,0 +1,180 @@
+"""A run's folder and its records: `trials.jsonl` is the truth, a line a trial, synced to the disk.
+
+    run.json              settings, versions, machine: all that is needed to repeat the run
+    space.yaml            the space as it was read
+    trials.jsonl          a line a finished trial
+    rejected.jsonl        proposals that a latency budget or a block's error kept from being trials
+    baselines.jsonl       published networks under the same recipe; no trials
+    front.csv, front.png, architectures/NUMBER.yaml          the front, written at the end
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from nas.arch import Architecture
+from nas.cost import Cost
+from nas.errors import InputError
+
+COMPLETE, STOPPED, FAILED = "complete", "stopped", "failed"
+TRIALS, REJECTED, BASELINES = "trials.jsonl", "rejected.jsonl", "baselines.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an evaluation found, with what is needed to judge its noise.
+
+    `accuracy` and `cross_entropy` are of the validation part, of `validation_size` images;
+    `curve` is the mean training loss of each epoch; `seconds` is the evaluation's wall time.
+    """
+
+    accuracy: float
+    cross_entropy: float
+    validation_size: int
+    curve: tuple[float, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A line of trials.jsonl; a baseline's too, whose `name` is that of the published network."""
+
+    number: int
+    id: str
+    params: dict[str, Any]
+    arch: dict[str, Any]
+    cost: dict[str, int]
+    state: str
+    seed: int
+    result: Result | None = None
+    latency: dict[str, Any] | None = None
+    error: str | None = None
+    name: str | None = None
+    sampler: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def architecture(self) -> Architecture:
+        return Architecture.from_dict(self.arch, f"trial {self.number}")
+
+    def value(self, objective: str) -> float | None:
+        """The objective's value, None where this trial has none."""
+        if objective == "accuracy":
+            return self.result.accuracy if self.result else None
+        if objective == "latency":
+            return self.latency["latency_ms"] if self.latency else None
+        return self.cost[objective]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), allow_nan=False, ensure_ascii=False)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Trial:
+        result = data.get("result")
+        if result is not None:
+            result = Result(**{**result, "curve": tuple(result["curve"])})
+        return cls(**{**data, "result": result})
+
+
+def cost_dict(cost: Cost) -> dict[str, int]:
+    """A cost with its derived values, as records hold it."""
+    return {**asdict(cost), "size": cost.size}
+
+
+def append_line(path: Path, text: str) -> None:
+    """Append a line so that it is on the disk when this returns, or not in the file at all."""
+    with path.open("ab") as file:
+        size = file.tell()
+        try:
+            file.write(text.encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):  # a full disk must not leave half a line
+                os.truncate(path, size)
+            raise
+
+
+def read_lines(path: Path, *, repair: bool = False) -> list[dict[str, Any]]:
+    """The lines of a file; a last line that was cut is left out, and cut off where `repair`.
+
+    Raises InputError where any other line is not what was written.
+    """
+    if not path.exists():
+        return []
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if repair and len(whole) < len(data):
+        os.truncate(path, len(whole))
+    return [_line(path, n, line) for n, line in enumerate(whole.splitlines(), 1)]
+
+
+def _line(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: line {number}: expected a JSON object, got {line[:40]!r}")
+    return found
+
+
+def read_trials(path: Path, *, repair: bool = False) -> list[Trial]:
+    """The trials of a file in order; raises InputError with the line of a bad one."""
+    trials = []
+    for number, data in enumerate(read_lines(path, repair=repair), 1):
+        try:
+            trials.append(Trial.from_dict(data))
+        except (TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"{path}: line {number}: not a trial ({error})") from None
+    return trials
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a whole file, or leave the old one."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with temporary.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_atomic(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raises InputError."""
+    try:
+        data = json.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; is {path.parent} a run?") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error})") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected a JSON object, got {data!r}")
+    return data
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[IO[str]]:
+    """Hold a run's folder alone; raises InputError where another search does."""
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"{folder}: another search is writing there") from None
+        yield file

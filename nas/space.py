@@ -1,0 +1,421 @@
+"""Search spaces: YAML in which a scalar is fixed and a mapping is a choice.
+
+    width_multiplier: {choice: [0.5, 1]}
+    stem: {block: conv, width: 32, stride: 2}
+    defaults: {block: {choice: [inverted_residual, ghost]}}     # of every stage
+    stages:
+      - {depth: {int: [1, 4]}, width: 24, stride: 2, kernel: {choice: [3, 5]}}
+    head: {head: classifier, width: 1280}
+
+A parameter's name is its path, `stages.0.kernel`. The space is rectangular: every point has a
+value for every parameter, and one that the chosen block does not read is inactive.
+
+The width multiplier α applies to the widths of stem and stages before they are rounded to
+`divisor` (8 where not given), and to the head's width only when α > 1, as in MobileNetV2. The
+resolution multiplier ρ applies to the deployed resolution, rounded to 32.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
+from functools import cached_property, lru_cache
+from itertools import product
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from nas.arch import (
+    STAGE_KEYS,
+    Architecture,
+    Stage,
+    find,
+    graph_id,
+    hint,
+    load_yaml,
+    mapping,
+    trace,
+    validated,
+)
+from nas.blocks import BLOCKS, HEADS, round_width
+from nas.cost import Cost, cost
+from nas.errors import InputError
+from nas.graph import Graph
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
+
+Value: TypeAlias = bool | int | float | str
+Params: TypeAlias = dict[str, Value]
+RESOLUTION = 224
+MULTIPLIERS = ("width_multiplier", "resolution_multiplier")
+KEYS = ("about", "divisor", *MULTIPLIERS, "stem", "defaults", "stages", "head")
+FOLDERS = (Path(__file__).parent / "search_spaces", Path(__file__).parent.parent / "search_spaces")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of several values, without an order."""
+
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Int:
+    """An integer from `low` up to and with `high`."""
+
+    low: int
+    high: int
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        return tuple(range(self.low, self.high + 1))
+
+
+Parameter: TypeAlias = Choice | Int
+
+
+class Candidate(NamedTuple):
+    """A point of a space with what is known of it before it is built."""
+
+    params: Params
+    arch: Architecture
+    graph: Graph
+    cost: Cost
+
+    @property
+    def id(self) -> str:
+        return graph_id(self.graph)
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """Parameters by path, the values that are fixed, and what they make at one resolution."""
+
+    name: str
+    text: str = field(repr=False)
+    parameters: Mapping[str, Parameter]
+    fixed: Mapping[str, Value] = field(repr=False)
+    stages: int
+    about: str = ""
+    resolution: int = RESOLUTION
+    classes: int = 1000
+
+    def bind(self, *, resolution: int | None = None, classes: int | None = None) -> Space:
+        """The same space for another deployed resolution in pixels or number of classes."""
+        return replace(
+            self,
+            resolution=resolution or self.resolution,
+            classes=classes or self.classes,
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of parameter settings, an upper bound on distinct architectures."""
+        return prod(len(parameter.values) for parameter in self.parameters.values())
+
+    def architecture(self, params: Mapping[str, Value]) -> Architecture:
+        """The architecture of a complete setting."""
+        values = {**self.fixed, **params}
+        alpha = float(values.get("width_multiplier", 1))
+        side = deployed_side(self.resolution, float(values.get("resolution_multiplier", 1)))
+        return Architecture(
+            input=(3, side, side),
+            stem=self._stage("stem", values, alpha),
+            stages=tuple(self._stage(place, values, alpha) for place in self._places),
+            head=self._head(values, alpha),
+            classes=self.classes,
+        )
+
+    def candidate(self, params: Params) -> Candidate:
+        """The architecture of a setting, its graph and its cost."""
+        arch = self.architecture(params)
+        graph = trace(arch)
+        return Candidate(params, arch, graph, cost(graph))
+
+    def suggest(self, trial: BaseTrial) -> Architecture:
+        """The architecture that an Optuna trial suggests."""
+        params: Params = {}
+        for path, parameter in self.parameters.items():
+            if isinstance(parameter, Int):
+                params[path] = trial.suggest_int(path, parameter.low, parameter.high)
+            else:
+                params[path] = trial.suggest_categorical(path, parameter.values)  # type: ignore[assignment]
+        return self.architecture(params)
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Optuna's distributions by parameter."""
+        from optuna.distributions import CategoricalDistribution, IntDistribution
+
+        return {
+            path: IntDistribution(p.low, p.high)
+            if isinstance(p, Int)
+            else CategoricalDistribution(p.values)
+            for path, p in self.parameters.items()
+        }
+
+    def sample(self, rng: random.Random) -> Params:
+        """A setting with every parameter drawn evenly."""
+        return {path: rng.choice(values) for path, values in self._values.items()}
+
+    def neighbour(self, params: Params, rng: random.Random) -> Params:
+        """A setting that differs from `params` in one parameter."""
+        path = rng.choice(list(self._values))
+        others = [value for value in self._values[path] if value != params[path]]
+        return {**params, path: rng.choice(others)}
+
+    def settings(self) -> Iterator[Params]:
+        """Every setting, in order; only for small spaces."""
+        for values in product(*self._values.values()):
+            yield dict(zip(self._values, values, strict=True))
+
+    def descend(self, start: Params, score: Callable[[Candidate], float]) -> tuple[float, Params]:
+        """Coordinate descent of a score from a setting, to a setting that no one change betters."""
+        best, params = score(self.candidate(start)), start
+        improved = True
+        while improved:
+            improved = False
+            for path, values in self._values.items():
+                for value in values:
+                    if value == params[path]:
+                        continue
+                    trial = {**params, path: value}
+                    if (s := score(self.candidate(trial))) < best:
+                        best, params, improved = s, trial, True
+        return best, params
+
+    def minimise(self, score: Callable[[Candidate], float], *, seed: int = 0) -> Candidate:
+        """The candidate of the smallest score found by coordinate descent.
+
+        It starts from a random setting and from one for each block family alone, since a family
+        cannot be left one stage at a time where neighbours must fit.
+        """
+        start = self.sample(random.Random(seed))
+        starts = [start]
+        for name in sorted({str(v) for p, vs in self._values.items() if _is_block(p) for v in vs}):
+            families = {
+                p: name for p, values in self._values.items() if _is_block(p) and name in values
+            }
+            starts.append({**start, **families})
+        _, params = min((self.descend(s, score) for s in starts), key=lambda found: found[0])
+        return self.candidate(params)
+
+    @cached_property
+    def _values(self) -> dict[str, tuple[Value, ...]]:
+        return {path: parameter.values for path, parameter in self.parameters.items()}
+
+    @cached_property
+    def _places(self) -> tuple[str, ...]:
+        return tuple(f"stages.{i}" for i in range(self.stages))
+
+    @cached_property
+    def _reads(self) -> dict[tuple[str, str], tuple[tuple[str, str], ...]]:
+        """(place, block) → the fields of that block that this space sets, with their paths."""
+        paths = {*self.fixed, *self.parameters}
+        return {
+            (place, name): tuple(
+                (f.name, path) for f in fields(cls) if (path := f"{place}.{f.name}") in paths
+            )
+            for place in ("stem", "head", *self._places)
+            for name, cls in (HEADS if place == "head" else BLOCKS).items()
+        }
+
+    def _stage(self, place: str, values: Mapping[str, Any], alpha: float) -> Stage:
+        name = values[f"{place}.block"]
+        settings = tuple((key, values[path]) for key, path in self._reads[place, name])
+        return Stage(
+            _instance(BLOCKS[name], settings),
+            values[f"{place}.depth"],
+            round_width(values[f"{place}.width"] * alpha, values["divisor"]),
+            values[f"{place}.stride"],
+        )
+
+    def _head(self, values: Mapping[str, Any], alpha: float) -> Any:
+        name = values["head.head"]
+        settings = {key: values[path] for key, path in self._reads["head", name]}
+        if alpha > 1 and settings.get("width"):
+            settings["width"] = round_width(settings["width"] * alpha, values["divisor"])
+        return _instance(HEADS[name], tuple(settings.items()))
+
+
+@lru_cache(maxsize=2**14)
+def _instance(cls: type, settings: tuple[tuple[str, Value], ...]) -> Any:
+    return cls(**dict(settings))
+
+
+def _is_block(path: str) -> bool:
+    return path.endswith(".block")
+
+
+def deployed_side(resolution: int, rho: float = 1.0) -> int:
+    """Pixels of the deployed network's input: `resolution` · ρ, rounded to 32, at least 32."""
+    return max(32, round(resolution * rho / 32) * 32) if rho != 1 else resolution
+
+
+def proxy_side(arch: Architecture, resolution: int, proxy_resolution: int) -> int:
+    """Pixels of the proxy's input: `proxy_resolution` · ρ, rounded to 4, at least 4.
+
+    ρ is what the deployed network has of the deployed resolution, so that equal architectures
+    have equal proxies.
+    """
+    return max(4, round(proxy_resolution * arch.input[1] / resolution / 4) * 4)
+
+
+# Reading -----------------------------------------------------------------------------------------
+
+
+def space_names() -> list[str]:
+    """The names of the spaces that come with the package."""
+    return sorted({path.stem for folder in FOLDERS for path in folder.glob("*.yaml")})
+
+
+def load_space(source: str | Path) -> Space:
+    """A space by its name or its file; raises InputError with the place of what is wrong."""
+    path = Path(source)
+    if path.suffix not in (".yaml", ".yml"):
+        if str(source) not in space_names():
+            raise InputError(
+                f"space {str(source)!r}: no such space, and not a .yaml file; "
+                f"{hint(source, space_names())}"
+            )
+        path = next(p for folder in FOLDERS if (p := folder / f"{source}.yaml").exists())
+    data = load_yaml(path)
+    return parse_space(data, str(path), name=path.stem, text=path.read_text())
+
+
+def parse_space(data: Any, where: str, *, name: str, text: str = "") -> Space:
+    """A space from plain data; `where` begins every message."""
+    data = mapping(data, where, known=KEYS, required=("stem", "stages", "head"))
+    if not isinstance(data["stages"], list) or not data["stages"]:
+        raise InputError(f"{where}: stages: expected a list of stages, got {data['stages']!r}")
+    defaults = mapping(data.get("defaults", {}), f"{where}: defaults")
+    places = {
+        "stem": {"depth": 1, "stride": 1, **mapping(data["stem"], f"{where}: stem")},
+        "head": mapping(data["head"], f"{where}: head"),
+    }
+    for i, stage in enumerate(data["stages"]):
+        own = mapping(stage, f"{where}: stages.{i}")
+        places[f"stages.{i}"] = {"depth": 1, "stride": 1, **defaults, **own}
+
+    flat: dict[str, Any] = {"divisor": data.get("divisor", 8)}
+    for key in MULTIPLIERS:
+        flat[key] = data.get(key, 1)
+    for place, settings in places.items():
+        flat |= {f"{place}.{key}": value for key, value in settings.items()}
+    entries = {path: _expression(value, f"{where}: {path}") for path, value in flat.items()}
+
+    for place, settings in places.items():
+        given = {key: entries[f"{place}.{key}"] for key in settings}
+        shared = () if place in ("stem", "head") else defaults
+        _check_place(where, place, given, inherited=shared)
+    for path in ("divisor", *MULTIPLIERS):
+        _check_numbers(entries[path], f"{where}: {path}", whole=path == "divisor")
+    _check_defaults(where, defaults, entries, len(data["stages"]))
+    return Space(
+        name=name,
+        text=text,
+        parameters={p: e for p, e in entries.items() if isinstance(e, Choice | Int)},
+        fixed={p: e for p, e in entries.items() if not isinstance(e, Choice | Int)},
+        stages=len(data["stages"]),
+        about=str(data.get("about", "")),
+    )
+
+
+def _expression(value: Any, where: str) -> Value | Parameter:
+    """A fixed value, or a parameter; a choice of one value is fixed."""
+    if isinstance(value, dict):
+        if set(value) == {"choice"}:
+            return _choice(value["choice"], f"{where}.choice")
+        if set(value) == {"int"}:
+            return _range(value["int"], f"{where}.int")
+    elif isinstance(value, bool | int | float | str):
+        return _scalar(value)
+    raise InputError(
+        f"{where}: expected a value, {{choice: [a, b]}} or {{int: [low, high]}}, got {value!r}"
+    )
+
+
+def _choice(values: Any, where: str) -> Value | Choice:
+    scalars = isinstance(values, list) and all(
+        isinstance(v, bool | int | float | str) for v in values
+    )
+    if not scalars or not values:
+        raise InputError(f"{where}: expected a list of values, got {values!r}")
+    found = tuple(_scalar(value) for value in values)
+    if len(set(map(repr, found))) < len(found):
+        raise InputError(f"{where}: expected distinct values, got {values!r}")
+    return found[0] if len(found) == 1 else Choice(found)
+
+
+def _range(bounds: Any, where: str) -> Value | Int:
+    whole = isinstance(bounds, list) and all(type(bound) is int for bound in bounds)
+    if not whole or len(bounds) != 2 or bounds[0] > bounds[1]:
+        raise InputError(f"{where}: expected [low, high] with low ≤ high, got {bounds!r}")
+    low, high = bounds
+    return low if low == high else Int(low, high)
+
+
+def _scalar(value: Value) -> Value:
+    """Fractions such as 4/7 are numbers."""
+    if isinstance(value, str) and re.fullmatch(r"\d+/[1-9]\d*", value):
+        return float(Fraction(value))
+    return value
+
+
+def _values_of(entry: Value | Parameter) -> tuple[Value, ...]:
+    return entry.values if isinstance(entry, Choice | Int) else (entry,)
+
+
+def _check_place(
+    where: str, place: str, given: Mapping[str, Any], *, inherited: Mapping[str, Any] | tuple[()]
+) -> None:
+    """Every value of every parameter must suit a block that the place can have."""
+    kind, registry = ("head", HEADS) if place == "head" else ("block", BLOCKS)
+    own = () if kind == "head" else STAGE_KEYS
+    for key in (kind,) if kind == "head" else (kind, "width"):
+        if key not in given:
+            raise InputError(f"{where}: {place}.{key} is missing")
+    names = _values_of(given[kind])
+    classes = [find(registry, name, kind, f"{where}: {place}.{kind}") for name in names]
+    for key, entry in given.items():
+        spot = f"{where}: {place}.{key}"
+        if key == kind:
+            continue
+        if key in own:
+            _check_numbers(entry, spot, whole=key != "width")
+            continue
+        readers = [cls for cls in classes if key in {f.name for f in fields(cls)}]
+        if not readers and key not in inherited:
+            known = {f.name for cls in classes for f in fields(cls)}
+            raise InputError(
+                f"{spot}: no such parameter of {', '.join(map(str, names))}; "
+                f"{hint(key, sorted(known | set(own)))}"
+            )
+        for value, cls in product(_values_of(entry), readers):
+            validated(cls, {key: value}, f"{where}: {place}")
+
+
+def _check_defaults(
+    where: str, defaults: Mapping[str, Any], entries: Mapping[str, Any], stages: int
+) -> None:
+    """A default that no block of any stage reads is a slip of the pen."""
+    names = {v for i in range(stages) for v in _values_of(entries[f"stages.{i}.block"])}
+    known = {f.name for name in names for f in fields(BLOCKS[str(name)])} | set(STAGE_KEYS)
+    for key in defaults:
+        if key not in known:
+            raise InputError(
+                f"{where}: defaults.{key}: no block of the stages has this parameter; "
+                f"{hint(key, sorted(known))}"
+            )
+
+
+def _check_numbers(entry: Value | Parameter, where: str, *, whole: bool) -> None:
+    kinds = (int,) if whole else (int, float)
+    for value in _values_of(entry):
+        if isinstance(value, bool) or not isinstance(value, kinds) or value <= 0:
+            expected = "a positive int" if whole else "a positive number"
+            raise InputError(f"{where}: expected {expected} or {{choice: [...]}}, got {value!r}")
