@@ -255,7 +255,7 @@ def _stage_dict(stage: Stage) -> dict[str, Any]:
 def load_yaml(path: str | Path) -> Any:
     """What a YAML file holds; raises InputError where it cannot be read."""
     try:
-        return yaml.safe_load(Path(path).read_text())
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:

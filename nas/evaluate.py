@@ -48,21 +48,21 @@ class Task:
 
 
 def evaluate(
-    arch: Architecture,
+    network: Architecture | Graph,
     task: Task,
     seed: int = 0,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> Result:
-    """The accuracy of an architecture after the brief training of a task.
+    """The accuracy of a deployed network after the brief training of a task.
 
-    fvcore counts the deployed network first: raises CostMismatch where it disagrees, Diverged
-    where the loss is not finite.
+    fvcore counts the network first: raises CostMismatch where it disagrees, Diverged where the
+    loss is not finite.
     """
     started = time.perf_counter()
     data = cached_data(task.data, task.data_dir)
-    graph = trace(arch)
-    module = proxy_module(arch, graph, task, seed)
-    train_images, validation = proxy_images(task, proxy_side_of(arch, task))
+    module = proxy_module(network, task, len(data.classes), seed)
+    side = proxy_side(network.input[1], task.resolution, task.recipe.proxy_resolution)
+    train_images, validation = proxy_images(task, side)
     curve = train(
         module, train_images, data, task.recipe, seed=seed, device=task.device, on_epoch=on_epoch
     )
@@ -71,24 +71,19 @@ def evaluate(
     return Result(accuracy, cross_entropy, len(validation), tuple(curve), seconds)
 
 
-def proxy_module(arch: Architecture, graph: Graph, task: Task, seed: int) -> nn.Module:
+def proxy_module(network: Architecture | Graph, task: Task, classes: int, seed: int) -> nn.Module:
     """The proxy's module; its layers are the deployed network's, checked against fvcore."""
+    graph = trace(network) if isinstance(network, Architecture) else network
     module: nn.Module = build(graph, seed)
     verify(graph, module)
     stride = task.recipe.stem_stride
-    if stride not in (None, arch.stem.stride):
-        module = build(trace(replace(arch, stem=replace(arch.stem, stride=stride))), seed)
-    width = graph.output[0]
-    if width != arch.classes:  # an embedding learns through a classifier that is thrown away
+    if isinstance(network, Architecture) and stride not in (None, network.stem.stride):
+        module = build(trace(replace(network, stem=replace(network.stem, stride=stride))), seed)
+    if (width := graph.output[0]) != classes:  # an embedding learns through a classifier
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            module = nn.Sequential(module, nn.Linear(width, arch.classes))
+            module = nn.Sequential(module, nn.Linear(width, classes))
     return module
-
-
-def proxy_side_of(arch: Architecture, task: Task) -> int:
-    """Pixels of the proxy's input."""
-    return proxy_side(arch, task.resolution, task.recipe.proxy_resolution)
 
 
 @lru_cache(maxsize=4)
@@ -103,9 +98,7 @@ def proxy_images(task: Task, side: int) -> tuple[Images, Images]:
 
 
 @lru_cache(maxsize=16)
-def _proxy_images(
-    name: str, data_dir: str | None, subset: int, side: int
-) -> tuple[Images, Images]:
+def _proxy_images(name: str, data_dir: str | None, subset: int, side: int) -> tuple[Images, Images]:
     data = cached_data(name, data_dir)
     # A prefix holds the classes in their proportions.
     return resized(data.train.take(slice(subset)), side), resized(data.validation, side)

@@ -552,7 +552,7 @@ class _Recorder:
 
 
 def _apply(name: str, cls: type[Layer], settings: tuple[Any, ...], *inputs: Tensor) -> Tensor:
-    layer = _interned(cls, settings)
+    layer = _interned(cls, settings)  # type: ignore[arg-type]  # mypy: Layer is no Hashable
     shape = layer.shape(*[x.shape for x in inputs])
     return inputs[0]._recorder.add(layer, tuple([x.index for x in inputs]), shape, name)
 

@@ -1,11 +1,11 @@
 """A run's folder and its records: `trials.jsonl` is the truth, a line a trial, synced to the disk.
 
-    run.json              settings, versions, machine: all that is needed to repeat the run
-    space.yaml            the space as it was read
-    trials.jsonl          a line a finished trial
-    rejected.jsonl        proposals that a latency budget or a block's error kept from being trials
-    baselines.jsonl       published networks under the same recipe; no trials
-    front.csv, front.png, architectures/NUMBER.yaml          the front, written at the end
+run.json              settings, versions, machine: all that is needed to repeat the run
+space.yaml            the space as it was read
+trials.jsonl          a line a finished trial
+rejected.jsonl        proposals that a latency budget or a block's error kept from being trials
+baselines.jsonl       published networks under the same recipe; no trials
+front.csv, front.png, architectures/NUMBER.yaml          the front, written at the end
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@
     head: {head: classifier, width: 1280}
 
 A parameter's name is its path, `stages.0.kernel`. The space is rectangular: every point has a
-value for every parameter, and one that the chosen block does not read is inactive.
+value for every parameter, and one that the chosen block does not read is inactive. A default that
+no block of a stage reads makes no parameter there. `width: same` keeps the width before the stage.
 
 The width multiplier α applies to the widths of stem and stages before they are rounded to
 `divisor` (8 where not given), and to the head's width only when α > 1, as in MobileNetV2. The
@@ -53,6 +54,7 @@ Value: TypeAlias = bool | int | float | str
 Params: TypeAlias = dict[str, Value]
 RESOLUTION = 224
 MULTIPLIERS = ("width_multiplier", "resolution_multiplier")
+SAME = "same"  # a stage's width: that of the place before it
 KEYS = ("about", "divisor", *MULTIPLIERS, "stem", "defaults", "stages", "head")
 FOLDERS = (Path(__file__).parent / "search_spaces", Path(__file__).parent.parent / "search_spaces")
 
@@ -123,10 +125,11 @@ class Space:
         values = {**self.fixed, **params}
         alpha = float(values.get("width_multiplier", 1))
         side = deployed_side(self.resolution, float(values.get("resolution_multiplier", 1)))
+        stem, *stages = self._body(values, alpha)
         return Architecture(
             input=(3, side, side),
-            stem=self._stage("stem", values, alpha),
-            stages=tuple(self._stage(place, values, alpha) for place in self._places),
+            stem=stem,
+            stages=tuple(stages),
             head=self._head(values, alpha),
             classes=self.classes,
         )
@@ -175,7 +178,7 @@ class Space:
 
     def descend(self, start: Params, score: Callable[[Candidate], float]) -> tuple[float, Params]:
         """Coordinate descent of a score from a setting, to a setting that no one change betters."""
-        best, params = score(self.candidate(start)), start
+        best, params = self._score(start, score), start
         improved = True
         while improved:
             improved = False
@@ -184,7 +187,7 @@ class Space:
                     if value == params[path]:
                         continue
                     trial = {**params, path: value}
-                    if (s := score(self.candidate(trial))) < best:
+                    if (s := self._score(trial, score)) < best:
                         best, params, improved = s, trial, True
         return best, params
 
@@ -203,6 +206,12 @@ class Space:
             starts.append({**start, **families})
         _, params = min((self.descend(s, score) for s in starts), key=lambda found: found[0])
         return self.candidate(params)
+
+    def _score(self, params: Params, score: Callable[[Candidate], float]) -> float:
+        try:
+            return score(self.candidate(params))
+        except Exception:  # a user's block may raise anything; such a setting is never the best
+            return float("inf")
 
     @cached_property
     def _values(self) -> dict[str, tuple[Value, ...]]:
@@ -224,15 +233,16 @@ class Space:
             for name, cls in (HEADS if place == "head" else BLOCKS).items()
         }
 
-    def _stage(self, place: str, values: Mapping[str, Any], alpha: float) -> Stage:
-        name = values[f"{place}.block"]
-        settings = tuple((key, values[path]) for key, path in self._reads[place, name])
-        return Stage(
-            _instance(BLOCKS[name], settings),
-            values[f"{place}.depth"],
-            round_width(values[f"{place}.width"] * alpha, values["divisor"]),
-            values[f"{place}.stride"],
-        )
+    def _body(self, values: Mapping[str, Any], alpha: float) -> Iterator[Stage]:
+        """The stem, then the stages."""
+        width = 0
+        for place in ("stem", *self._places):
+            if (own := values[f"{place}.width"]) != SAME:
+                width = round_width(own * alpha, values["divisor"])
+            name = values[f"{place}.block"]
+            settings = tuple((key, values[path]) for key, path in self._reads[place, name])
+            block = _instance(BLOCKS[name], settings)
+            yield Stage(block, values[f"{place}.depth"], width, values[f"{place}.stride"])
 
     def _head(self, values: Mapping[str, Any], alpha: float) -> Any:
         name = values["head.head"]
@@ -256,13 +266,13 @@ def deployed_side(resolution: int, rho: float = 1.0) -> int:
     return max(32, round(resolution * rho / 32) * 32) if rho != 1 else resolution
 
 
-def proxy_side(arch: Architecture, resolution: int, proxy_resolution: int) -> int:
+def proxy_side(side: int, resolution: int, proxy_resolution: int) -> int:
     """Pixels of the proxy's input: `proxy_resolution` · ρ, rounded to 4, at least 4.
 
-    ρ is what the deployed network has of the deployed resolution, so that equal architectures
-    have equal proxies.
+    ρ is the deployed `side` over the deployed resolution, so that equal architectures have equal
+    proxies.
     """
-    return max(4, round(proxy_resolution * arch.input[1] / resolution / 4) * 4)
+    return max(4, round(proxy_resolution * side / resolution / 4) * 4)
 
 
 # Reading -----------------------------------------------------------------------------------------
@@ -284,7 +294,7 @@ def load_space(source: str | Path) -> Space:
             )
         path = next(p for folder in FOLDERS if (p := folder / f"{source}.yaml").exists())
     data = load_yaml(path)
-    return parse_space(data, str(path), name=path.stem, text=path.read_text())
+    return parse_space(data, str(path), name=path.stem, text=path.read_text(encoding="utf-8"))
 
 
 def parse_space(data: Any, where: str, *, name: str, text: str = "") -> Space:
@@ -311,7 +321,8 @@ def parse_space(data: Any, where: str, *, name: str, text: str = "") -> Space:
     for place, settings in places.items():
         given = {key: entries[f"{place}.{key}"] for key in settings}
         shared = () if place in ("stem", "head") else defaults
-        _check_place(where, place, given, inherited=shared)
+        for key in _check_place(where, place, given, inherited=shared):
+            del entries[f"{place}.{key}"]
     for path in ("divisor", *MULTIPLIERS):
         _check_numbers(entries[path], f"{where}: {path}", whole=path == "divisor")
     _check_defaults(where, defaults, entries, len(data["stages"]))
@@ -346,7 +357,7 @@ def _choice(values: Any, where: str) -> Value | Choice:
     if not scalars or not values:
         raise InputError(f"{where}: expected a list of values, got {values!r}")
     found = tuple(_scalar(value) for value in values)
-    if len(set(map(repr, found))) < len(found):
+    if len(set(found)) < len(found):
         raise InputError(f"{where}: expected distinct values, got {values!r}")
     return found[0] if len(found) == 1 else Choice(found)
 
@@ -372,8 +383,11 @@ def _values_of(entry: Value | Parameter) -> tuple[Value, ...]:
 
 def _check_place(
     where: str, place: str, given: Mapping[str, Any], *, inherited: Mapping[str, Any] | tuple[()]
-) -> None:
-    """Every value of every parameter must suit a block that the place can have."""
+) -> list[str]:
+    """Every value of every parameter must suit a block that the place can have.
+
+    Returns the inherited parameters that none of its blocks reads.
+    """
     kind, registry = ("head", HEADS) if place == "head" else ("block", BLOCKS)
     own = () if kind == "head" else STAGE_KEYS
     for key in (kind,) if kind == "head" else (kind, "width"):
@@ -381,12 +395,14 @@ def _check_place(
             raise InputError(f"{where}: {place}.{key} is missing")
     names = _values_of(given[kind])
     classes = [find(registry, name, kind, f"{where}: {place}.{kind}") for name in names]
+    unread = []
     for key, entry in given.items():
         spot = f"{where}: {place}.{key}"
         if key == kind:
             continue
         if key in own:
-            _check_numbers(entry, spot, whole=key != "width")
+            if not (key == "width" and entry == SAME and place != "stem"):
+                _check_numbers(entry, spot, whole=key != "width")
             continue
         readers = [cls for cls in classes if key in {f.name for f in fields(cls)}]
         if not readers and key not in inherited:
@@ -395,8 +411,11 @@ def _check_place(
                 f"{spot}: no such parameter of {', '.join(map(str, names))}; "
                 f"{hint(key, sorted(known | set(own)))}"
             )
+        if not readers:
+            unread.append(key)
         for value, cls in product(_values_of(entry), readers):
             validated(cls, {key: value}, f"{where}: {place}")
+    return unread
 
 
 def _check_defaults(

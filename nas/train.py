@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Recipe:
     batch: int = 32
     subset: int = 4000
     proxy_resolution: int = 32
-    learning_rate: float = 0.1
+    learning_rate: float = 0.02
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
@@ -49,9 +49,7 @@ class Recipe:
             raise InputError(f"recipe: stem_stride: expected 1 or 2, got {self.stem_stride!r}")
         for name in ("momentum", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
-                raise InputError(
-                    f"recipe: {name}: expected 0 up to 1, got {getattr(self, name)!r}"
-                )
+                raise InputError(f"recipe: {name}: expected 0 up to 1, got {getattr(self, name)!r}")
         if self.batch < 2:
             raise InputError("recipe: batch: batch norm needs 2 images or more, got 1")
 
@@ -64,6 +62,10 @@ class Recipe:
                 raise InputError(f"{where}: unknown key {key!r}; {hint(key, known)}")
         recipe: Recipe = validated(cls, data, where)
         return recipe
+
+    def but(self, **fields: Any) -> Recipe:
+        """The same recipe with other values for the fields that are not None."""
+        return replace(self, **{key: value for key, value in fields.items() if value is not None})
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Recipe:
@@ -109,13 +111,13 @@ def train(
     for epoch in range(recipe.epochs):
         order = torch.randperm(len(images), generator=generator)[: steps * batch]
         total = 0.0
-        for index in order.split(batch):
+        for index in torch.split(order, batch):
             x, y = _batch(images, index, data, recipe, generator, device)
             loss = F.cross_entropy(module(x), y, label_smoothing=recipe.label_smoothing)
             if not math.isfinite(value := loss.item()):
                 raise Diverged(f"the loss became {value} in epoch {epoch + 1}")
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             total += value
@@ -156,10 +158,9 @@ def score(
     """Accuracy in [0, 1] and mean cross-entropy on `images`, already at the proxy's size."""
     module.eval()
     correct, loss = 0, 0.0
-    parts = zip(
-        images.x.split(EVALUATION_BATCH), images.y.split(EVALUATION_BATCH), strict=True
-    )
-    for pixels, labels in parts:
+    pixels_of = torch.split(images.x, EVALUATION_BATCH)
+    labels_of = torch.split(images.y, EVALUATION_BATCH)
+    for pixels, labels in zip(pixels_of, labels_of, strict=True):
         x = to_batch(pixels.to(device), pixels.shape[-1], data.mean, data.std)
         logits, y = module(x), labels.to(device)
         correct += int((logits.argmax(1) == y).sum())

@@ -68,7 +68,7 @@ def test_the_code_reads_as_python():
     graph = record(SIZE, lambda x: (x + x.conv(16)).shuffle(2).slice(0, 8))
     code = build(graph).code
     assert "add = image + conv" in code
-    assert "add.unflatten(1, (2, -1))" in code
+    assert "permute.unflatten(3, (2, -1))" in code
 
 
 def test_a_seed_fixes_the_weights_and_leaves_the_random_state(network):
@@ -148,6 +148,13 @@ def test_shuffle_is_torchs():
     x = image(SIZE)
     shuffled = build(record(SIZE, lambda x: x.shuffle(4)))(x)
     assert torch.equal(shuffled, nn.functional.channel_shuffle(x, 4))
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if n.startswith("shuffle_v2()")])
+def test_channels_last_stays(name):
+    module = build(CASES[name], seed=0).to(memory_format=torch.channels_last)
+    x = image(SIZE).contiguous(memory_format=torch.channels_last)
+    assert module(x).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_clamp_is_a_gate():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import Literal, TypeAlias
 
@@ -80,12 +81,12 @@ class Ghost:
 
     def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
         hidden = round_width(x.channels * self.expansion, 4)
-        form = {"ratio": self.ratio, "cheap_kernel": self.cheap_kernel}
-        y = ghost_module(x, hidden, act=self.activation, name="expand", **form)
+        module = partial(ghost_module, ratio=self.ratio, cheap_kernel=self.cheap_kernel)
+        y = module(x, hidden, act=self.activation, name="expand")
         if stride > 1:
             y = y.depthwise(self.kernel, stride, act=None)
         y = attend(y, self.attention, self.squeeze, gate=self.gate, divisor=self.squeeze_divisor)
-        y = ghost_module(y, width, act=None, name="project", **form)
+        y = module(y, width, act=None, name="project")
         if stride == 1 and x.channels == width:
             return x + y
         shortcut = x.depthwise(self.kernel, stride, act=None, name="shortcut.depthwise")

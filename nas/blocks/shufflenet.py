@@ -19,8 +19,8 @@ class ShuffleV1:
     At stride 1 with another width the stride-2 form is taken at stride 1; where the width does not
     exceed the input's, the pooled shortcut is projected by a 1x1 convolution and added. Groups that
     do not divide their channels give way to the gcd. `bottleneck` is the inner width as a share
-    of the unit's total output. `group_first: false` keeps the first 1x1 dense, as the
-    paper does in the first unit of stage 2, whose input is narrow.
+    of the unit's total output. `group_first: false` keeps the first 1x1 dense where stride or
+    width change, as the paper does in the first unit of stage 2, whose input is narrow.
     """
 
     kernel: int = 3
@@ -37,7 +37,7 @@ class ShuffleV1:
         joined = not keep and width > x.channels
         branch_width = width - x.channels if joined else width
         hidden = max(1, int(width * self.bottleneck))
-        first = legal_groups(self.groups if self.group_first else 1, x.channels, hidden)
+        first = legal_groups(self.groups if self.group_first or keep else 1, x.channels, hidden)
         last = legal_groups(self.groups, hidden, branch_width)
 
         y = pointwise(x, hidden, self.pointwise, groups=first, act=self.activation, name="reduce")

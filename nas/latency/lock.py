@@ -12,8 +12,7 @@ from pathlib import Path
 
 def lock_path() -> Path:
     """The file that a measuring process holds locked; every user has one."""
-    user = os.getuid() if hasattr(os, "getuid") else os.getlogin()
-    return Path(tempfile.gettempdir()) / f"nas-latency-{user}.lock"
+    return Path(tempfile.gettempdir()) / f"nas-latency-{os.getuid()}.lock"
 
 
 @contextmanager
@@ -34,4 +33,5 @@ def alone() -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # for a child forked meanwhile too
         os.close(descriptor)

@@ -111,7 +111,8 @@ class Family:
         """The published members, then their CIFAR forms."""
         for form in ("", "_cifar"):
             for name in self.top1:
-                yield self.member(name + form)  # type: ignore[misc]
+                if member := self.member(name + form):
+                    yield member
 
     def member(self, name: str) -> Published | None:
         """The network of that name, None where it is none of this family's.

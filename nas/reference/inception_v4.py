@@ -33,11 +33,11 @@ def _a() -> Layer:
     )
 
 
-def _a_halve(k: int, l: int, m: int, n: int) -> Layer:  # noqa: E741, the paper's letters
-    """Figure 7 and table 1: 35x35 → 17x17, of both networks."""
+def _a_halve(reduce: int, inner: int, double: int, single: int) -> Layer:
+    """Figure 7: 35x35 → 17x17 in both networks, with k, l, m, n of table 1."""
     return fork(
-        valid(n, 3, 2),
-        chain(conv(k), conv(l, 3), valid(m, 3, 2)),
+        valid(single, 3, 2),
+        chain(conv(reduce), conv(inner, 3), valid(double, 3, 2)),
         halve(),
     )
 

@@ -23,13 +23,13 @@ def conv(
     act: Act | None = "relu",
 ) -> Layer:
     """Convolution, batch norm, activation; `valid` is without padding."""
-    padding, (h, w) = 0 if valid else None, kernel if isinstance(kernel, tuple) else (kernel,) * 2
+    h, w = kernel if isinstance(kernel, tuple) else (kernel, kernel)
     return partial(
         Tensor.conv,
         width=width,
-        kernel=kernel,
+        kernel=(h, w),
         stride=stride,
-        padding=padding,
+        padding=0 if valid else None,
         bias=bias,
         act=act,
         name=f"conv{h}x{w}",

@@ -1,7 +1,7 @@
-"""MobileNet V1, V2 and V3: arXiv:1704.04861, 1801.04381, 1905.02244.
+"""MobileNet V1 and V2: arXiv:1704.04861 and 1801.04381.
 
 Widths, rounding and activations are those of the authors' code, tensorflow/models,
-research/slim/nets (mobilenet_v1.py, mobilenet/*.py).
+research/slim/nets (mobilenet_v1.py, mobilenet/); so are MobileNetV2's accuracies below 1.0.
 """
 
 from __future__ import annotations

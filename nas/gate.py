@@ -1,0 +1,206 @@
+"""What may become a trial: architectures within the budget that were not seen before.
+
+Cost is exact and takes a fraction of a millisecond, so a proposal over the budget is replaced
+before a trial exists. A latency budget is checked last, by timing the untrained network.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+
+from nas.budget import Budget
+from nas.errors import InputError
+from nas.graph import Graph
+from nas.latency import Latency
+from nas.metrics import METRICS
+from nas.samplers import SpaceExhausted
+from nas.space import Candidate, Params, Space
+
+SMALL = 4096  # settings that are worth listing before a space is called exhausted
+WALKS, STEPS = 20, 200  # of a random walk to an unseen setting in a larger one
+FLUKES = 100  # proposals in a row over the latency budget, after which the search gives up
+
+Measure = Callable[[Graph], Latency]
+Reject = Callable[[Candidate | Params, str, Latency | None], None]
+
+
+class Gate:
+    """Admits candidates; remembers those that it has seen, and their latencies.
+
+    `reject` is told of every proposal that was turned away by its latency or because a block
+    raised.
+    """
+
+    def __init__(
+        self, space: Space, budget: Budget, measure: Measure | None, reject: Reject
+    ) -> None:
+        self.space = space
+        self.budget = budget
+        self.seen: set[str] = set()
+        self.latencies: dict[str, Latency] = {}
+        self._measure = measure
+        self._reject = reject
+        self._slow = 0
+        self._broken: set[str] = set()
+
+    def candidate(self, params: Params) -> Candidate | None:
+        """The candidate of a setting, None where one of its blocks raises."""
+        try:
+            return self.space.candidate(params)
+        except Exception as error:  # a user's block may raise anything
+            reason = f"{type(error).__name__}: {error}"
+            if reason not in self._broken:
+                self._broken.add(reason)
+                self._reject(params, reason, None)
+            return None
+
+    def admits(self, params: Params) -> bool:
+        """Whether the setting is within the budget and new."""
+        candidate = self.candidate(params)
+        if candidate is None or not self.budget.allows(candidate.cost):
+            return False
+        return candidate.id not in self.seen and self._fast_enough(candidate)
+
+    def mend(self, params: Params, rng: random.Random) -> Params:
+        """An admitted setting near `params`; raises SpaceExhausted where none is found."""
+        if self.space.size <= SMALL:
+            return self._first(self._listed(rng))
+        for walk in range(WALKS):
+            start = params if walk == 0 else self.space.sample(rng)
+            feasible = self._feasible(start, rng)
+            if feasible is not None and (found := self._walk(feasible, rng)):
+                return found
+        raise SpaceExhausted(f"no unseen architecture was found in {WALKS * STEPS} tries")
+
+    def _first(self, settings: Iterable[Params]) -> Params:
+        for params in settings:
+            if self.admits(params):
+                return params
+        raise SpaceExhausted(f"all architectures of {self.space.name} within the budget are done")
+
+    def _listed(self, rng: random.Random) -> list[Params]:
+        settings = list(self.space.settings())
+        rng.shuffle(settings)
+        return settings
+
+    def _feasible(self, params: Params, rng: random.Random) -> Params | None:
+        """Change one parameter at a time for the least excess, until within the budget."""
+        excess = self._excess(params)
+        while excess > 0:
+            steps = (self.space.neighbour(params, rng) for _ in range(STEPS))
+            better = next(((p, e) for p in steps if (e := self._excess(p)) < excess), None)
+            if better is None:
+                return None
+            params, excess = better
+        return params
+
+    def _excess(self, params: Params) -> float:
+        candidate = self.candidate(params)
+        return float("inf") if candidate is None else excess_of(self.budget, candidate)
+
+    def _walk(self, params: Params, rng: random.Random) -> Params | None:
+        """A random walk within the budget to a setting that is admitted."""
+        for _ in range(STEPS):
+            if self.admits(params):
+                return params
+            step = self.space.neighbour(params, rng)
+            if self._excess(step) <= 0:
+                params = step
+        return None
+
+    def _fast_enough(self, candidate: Candidate) -> bool:
+        if "latency" not in self.budget:
+            return True
+        latency = self.latency(candidate)
+        if latency.latency_ms <= self.budget["latency"]:
+            self._slow = 0
+            return True
+        self.seen.add(candidate.id)
+        self._reject(candidate, "over the latency budget", latency)
+        self._slow += 1
+        if self._slow >= FLUKES:
+            raise SpaceExhausted(f"the last {FLUKES} proposals were over the latency budget")
+        return False
+
+    def latency(self, candidate: Candidate) -> Latency:
+        """The candidate's latency, measured once."""
+        if candidate.id not in self.latencies:
+            if self._measure is None:
+                raise RuntimeError("this search measures no latencies")
+            self.latencies[candidate.id] = self._measure(candidate.graph)
+        return self.latencies[candidate.id]
+
+
+def excess_of(budget: Budget, candidate: Candidate) -> float:
+    """The largest relative excess over the counted limits; ≤ 0 is within the budget."""
+    return max(budget.excess(candidate.cost).values(), default=0.0)
+
+
+def check_budget(space: Space, budget: Budget, seed: int = 0) -> None:
+    """Raise InputError where no architecture meets the counted limits, with the smallest found.
+
+    Limits that each can be met, but not together, are named together.
+    """
+    rng = random.Random(seed)
+    failures: list[Exception] = []
+    for _ in range(100):
+        try:
+            if excess_of(budget, space.candidate(space.sample(rng))) <= 0:
+                return
+        except Exception as error:  # a user's block may raise anything
+            failures.append(error)
+    if len(failures) == 100:
+        raise InputError(
+            f"space {space.name}: none of 100 architectures can be built: "
+            f"{type(failures[0]).__name__}: {failures[0]}"
+        )
+    nearest = space.minimise(lambda candidate: excess_of(budget, candidate), seed=seed)
+    if excess_of(budget, nearest) > 0:
+        raise InputError(_unmet(space, budget, nearest, seed))
+
+
+def _unmet(space: Space, budget: Budget, nearest: Candidate, seed: int) -> str:
+    for name, limit in budget.limits:
+        if name == "latency":
+            continue
+
+        def value(candidate: Candidate, name: str = name) -> float:
+            return float(getattr(candidate.cost, name))
+
+        smallest = value(space.minimise(value, seed=seed))
+        if smallest > limit:
+            metric = METRICS[name]
+            return (
+                f"budget {metric.format(limit)} {name}: space {space.name} cannot meet it, "
+                f"the smallest {name} found is {metric.format(smallest)}"
+            )
+    counts = ", ".join(
+        f"{METRICS[name].format(getattr(nearest.cost, name))} {name}"
+        for name, _ in budget.limits
+        if name != "latency"
+    )
+    return (
+        f"budget {budget}: space {space.name} can meet each limit but not all at once; "
+        f"the nearest architecture found has {counts}"
+    )
+
+
+def check_latency(gate: Gate) -> None:
+    """Raise InputError where the smallest networks found are over the latency budget."""
+    space, limit = gate.space, gate.budget["latency"]
+    found = []
+    for name in ("macs", "traffic", "activations"):
+
+        def score(candidate: Candidate, name: str = name) -> float:
+            over = max(excess_of(gate.budget, candidate), 0.0)
+            return float(getattr(candidate.cost, name)) * (1 + 1e6 * over)
+
+        found.append(gate.latency(space.minimise(score)).latency_ms)
+        if found[-1] <= limit:
+            return
+    format = METRICS["latency"].format
+    raise InputError(
+        f"budget {format(limit)} latency: space {space.name} cannot meet it on this machine, "
+        f"the smallest networks found take {format(min(found))} or more"
+    )

@@ -1,0 +1,51 @@
+"""What a person may name a network by: a published name, an architecture file, a trial of a run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nas import reference
+from nas.arch import Architecture, trace
+from nas.errors import InputError
+from nas.graph import Graph
+from nas.run import Run
+
+TRIAL = re.compile(r"(?P<run>.+):(?P<number>\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network by name; `architecture` is None where it is no stage table."""
+
+    name: str
+    graph: Graph
+    architecture: Architecture | None
+
+    @property
+    def resolution(self) -> int:
+        return self.graph.input[1]
+
+
+def find_network(name: str, resolution: int | None = None) -> Network:
+    """The network of a name, at its own resolution or the one in pixels; raises InputError.
+
+    `name`: a published network, a .yaml file, or results/NAME:NUMBER, a trial of a run.
+    """
+    if match := TRIAL.fullmatch(name):
+        return _own(name, Run(match["run"]).architecture(int(match["number"])), resolution)
+    if Path(name).suffix in (".yaml", ".yml"):
+        return _own(name, Architecture.from_yaml(name), resolution)
+    published = reference.published(name)
+    architecture = published.architecture(resolution)
+    return Network(name, published.graph(resolution), architecture)
+
+
+def _own(name: str, arch: Architecture, resolution: int | None) -> Network:
+    if resolution is not None:
+        arch = replace(arch, input=(arch.input[0], resolution, resolution))
+    try:
+        return Network(name, trace(arch), arch)
+    except ValueError as error:
+        raise InputError(f"{name}: {error}") from error

@@ -1,0 +1,182 @@
+"""A finished or running search as tables: `nas.load("results/NAME").front`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nas.arch import Architecture
+from nas.errors import InputError
+from nas.metrics import METRICS
+from nas.pareto import hypervolume, maximised, non_dominated, standard_error
+from nas.records import BASELINES, COMPLETE, TRIALS, Trial, read_json, read_trials, write_atomic
+
+COLUMNS = ["number", "id", "state", "accuracy", "accuracy_error", "cross_entropy"]
+COLUMNS += ["validation_size", "latency_ms", "latency_low", "latency_high", "latency_source"]
+COLUMNS += ["macs", "params", "activations", "traffic_bytes", "memory_bytes", "size_bytes"]
+COLUMNS += ["seconds", "seed", "error", "name", "family"]
+
+
+class Run:
+    """The folder of a search, read when asked."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.info: dict[str, Any] = read_json(self.path / "run.json")
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {len(self.records)} trials)"
+
+    @cached_property
+    def records(self) -> list[Trial]:
+        """The finished trials in order; raises InputError where the file was altered."""
+        return read_trials(self.path / TRIALS)
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """A row a trial: results, costs, parameters; `architecture` is an `Architecture`."""
+        return frame(self.records)
+
+    @cached_property
+    def baselines(self) -> pd.DataFrame:
+        """A row a published network that was evaluated beside the search."""
+        return frame(read_trials(self.path / BASELINES))
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        return tuple(self.info["settings"]["objectives"])
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The rows of `trials` that no other dominates, cheapest first."""
+        return front(self.trials, self.objectives)
+
+    @property
+    def hypervolume(self) -> float:
+        """Between the front and the run's fixed reference, in the objectives' units."""
+        return hypervolume_of(self.records, self.info["hypervolume_reference"], self.objectives)
+
+    def architecture(self, number: int) -> Architecture:
+        """The architecture of a trial; raises InputError where there is none of that number."""
+        for trial in self.records:
+            if trial.number == number:
+                return trial.architecture
+        raise InputError(f"{self.path}: no trial {number}, it has {len(self.records)}")
+
+    def write_front(self) -> None:
+        """Write front.csv, front.png and architectures/NUMBER.yaml of the front."""
+        from nas.plot import save_front
+
+        found = self.front
+        table = found.drop(columns=["architecture"])
+        write_atomic(self.path / "front.csv", table.to_csv(index=False))
+        folder = self.path / "architectures"
+        folder.mkdir(exist_ok=True)
+        for old in folder.glob("*.yaml"):
+            if old.stem not in set(map(str, found["number"])):
+                old.unlink()
+        for row in found.itertuples():
+            write_atomic(folder / f"{row.number}.yaml", row.architecture.to_yaml())  # type: ignore[union-attr]
+        save_front([self], self.path / "front.png")
+
+
+def load(path: str | Path) -> Run:
+    """The run in a folder; raises InputError where it is none."""
+    return Run(path)
+
+
+def frame(records: Sequence[Trial]) -> pd.DataFrame:
+    """A row a record, in the columns of `COLUMNS`, `params.…` and `architecture`."""
+    rows = [_row(trial) for trial in records]
+    params = sorted({key for row in rows for key in row if key.startswith("params.")})
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *params, "architecture"])
+    numbers = [c for c in COLUMNS[3:17] if c != "latency_source"]
+    return table.astype(dict.fromkeys(numbers, float))
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "number": trial.number,
+        "id": trial.id,
+        "state": trial.state,
+        "seconds": trial.seconds,
+        "seed": trial.seed,
+        "error": trial.error,
+        "name": trial.name,
+        "family": family(trial.arch),
+        "architecture": _architecture(trial),
+    }
+    if result := trial.result:
+        row |= {
+            "accuracy": result.accuracy,
+            "accuracy_error": standard_error(result.accuracy, result.validation_size),
+            "cross_entropy": result.cross_entropy,
+            "validation_size": result.validation_size,
+        }
+    if latency := trial.latency:
+        row |= {
+            "latency_ms": latency["latency_ms"],
+            "latency_low": latency["low"],
+            "latency_high": latency["high"],
+            "latency_source": "measured",
+        }
+    row |= {METRICS[name].column: value for name, value in trial.cost.items()}
+    row |= {f"params.{path}": value for path, value in trial.params.items()}
+    return row
+
+
+def _architecture(trial: Trial) -> Architecture | None:
+    try:
+        return trial.architecture if trial.arch else None
+    except InputError:  # a block that is not registered here
+        return None
+
+
+def family(arch: dict[str, Any]) -> str | None:
+    """The block of most layers in an architecture's plain data."""
+    depths: Counter[str] = Counter()
+    for stage in arch.get("stages", ()):
+        depths[stage["block"]] += stage["depth"]
+    return depths.most_common(1)[0][0] if depths else None
+
+
+def front(table: pd.DataFrame, objectives: Sequence[str]) -> pd.DataFrame:
+    """The complete rows that no other dominates, by rising cost.
+
+    `tie` marks a row whose accuracy is within one standard error of a cheaper row of the front:
+    the two cannot be told apart.
+    """
+    columns = [METRICS[name].column for name in objectives]
+    complete = table[table["state"] == COMPLETE]
+    mask = non_dominated(complete[columns].to_numpy(float), maximised(objectives))
+    costs = [column for column in columns if column != "accuracy"]
+    found = complete[mask].sort_values(costs[:1] or columns).reset_index(drop=True)
+    found.insert(6, "tie", _ties(found))
+    return found
+
+
+def _ties(found: pd.DataFrame) -> list[bool]:
+    ties, best, spread = [], -np.inf, 0.0
+    for accuracy, error in zip(found["accuracy"], found["accuracy_error"], strict=True):
+        # The difference of two accuracies is as uncertain as both of them.
+        ties.append(bool(accuracy - best <= np.hypot(error, spread)))
+        if not ties[-1]:
+            best, spread = accuracy, error
+    return ties
+
+
+def hypervolume_of(
+    records: Sequence[Trial], reference: dict[str, float], objectives: Sequence[str]
+) -> float:
+    """Hypervolume of the complete records, in the objectives' units."""
+    rows = [
+        [trial.value(name) for name in objectives] for trial in records if trial.state == COMPLETE
+    ]
+    points = np.array(rows, dtype=float).reshape(len(rows), len(objectives))
+    return hypervolume(points, [reference[n] for n in objectives], maximised(objectives))

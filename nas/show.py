@@ -1,0 +1,222 @@
+"""What the verbs print: the data first, as plain dictionaries, then its tables."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import asdict
+from statistics import median
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from nas import reference
+from nas.budget import Budget
+from nas.cost import Cost, cost, layer_cost
+from nas.metrics import METRICS
+from nas.networks import Network
+from nas.space import Space
+
+SAMPLE = 500  # architectures that a space's median is taken from
+
+
+def _print(table: Table) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:  # a file or a pipe has no width
+        console = Console(highlight=False, width=160)
+    console.print(table)
+
+
+def _table(title: str, *columns: str, text: int = 1) -> Table:
+    """A table whose first `text` columns are text, the others numbers."""
+    table = Table(title=title or None, title_justify="left", box=None, header_style="bold")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i < text else "right", overflow="fold")
+    return table
+
+
+# nas profile -------------------------------------------------------------------------------------
+
+
+def profile(
+    networks: Sequence[Network], *, latency: bool = False, layers: bool = False
+) -> list[dict[str, Any]]:
+    """Counts of each network, its measured latency and its layers where asked for."""
+    if latency:
+        from nas.latency import calibrate, measure
+
+        unit = calibrate()
+    found = []
+    for network in networks:
+        row = _counts(network.name, network.resolution, cost(network.graph))
+        if latency:
+            row["latency_ms"] = measure(network.graph, reference_ms=unit).latency_ms
+        if layers:
+            row["layers"] = _layers(network)
+        found.append(row)
+    return found
+
+
+def _counts(name: str, resolution: int, counted: Cost) -> dict[str, Any]:
+    return {
+        "name": name,
+        "resolution": resolution,
+        "params": counted.params,
+        "macs": counted.macs,
+        "activations": counted.activations,
+        "memory_bytes": counted.memory,
+    }
+
+
+def _layers(network: Network) -> list[dict[str, Any]]:
+    rows = []
+    for node in network.graph.nodes[1:]:
+        counted = layer_cost(network.graph, node)
+        row: dict[str, Any] = {"path": node.path, "layer": type(node.layer).__name__.lower()}
+        row |= {"shape": list(node.shape), "params": counted.params, "macs": counted.macs}
+        rows.append(row | {"traffic_bytes": counted.traffic})
+    return rows
+
+
+def print_networks(rows: Sequence[dict[str, Any]]) -> None:
+    names = ["params", "macs", "activations", "memory", *(["latency"] * ("latency_ms" in rows[0]))]
+    table = _table("", "network", "pixels", *names)
+    for row in rows:
+        cells = [f"{row[key]:,}" for key in ("params", "macs", "activations")]
+        cells.append(METRICS["memory"].format(row["memory_bytes"]))
+        if "latency_ms" in row:
+            cells.append(METRICS["latency"].format(row["latency_ms"]))
+        table.add_row(row["name"], str(row["resolution"]), *cells)
+    _print(table)
+
+
+def print_layers(row: dict[str, Any]) -> None:
+    numbers = ("params", "macs", "share", "traffic")
+    table = _table(row["name"], "path", "layer", "output", *numbers, text=2)
+    for layer in row["layers"]:
+        table.add_row(
+            layer["path"],
+            layer["layer"],
+            "×".join(map(str, layer["shape"])),
+            f"{layer['params']:,}",
+            f"{layer['macs']:,}",
+            f"{layer['macs'] / max(row['macs'], 1):.1%}",
+            METRICS["traffic"].format(layer["traffic_bytes"]),
+        )
+    _print(table)
+
+
+def published_rows() -> list[dict[str, Any]]:
+    """The published networks with paper, counts at their own resolution, and accuracy."""
+    rows = []
+    for name in reference.names():
+        network = reference.published(name)
+        row = _counts(name, network.resolution, cost(network.graph()))
+        rows.append(row | {"paper": network.paper, "top1": network.top1})
+    return rows
+
+
+def print_published(rows: Sequence[dict[str, Any]]) -> None:
+    table = _table("", "network", "paper", "pixels", "params", "macs", "ImageNet top-1", text=2)
+    for row in rows:
+        top1 = "" if row["top1"] is None else f"{row['top1']} %"
+        counts = (f"{row['params']:,}", f"{row['macs']:,}")
+        table.add_row(row["name"], row["paper"], str(row["resolution"]), *counts, top1)
+    _print(table)
+
+
+# nas spaces --------------------------------------------------------------------------------------
+
+
+def overview(space: Space, budget: Budget, seed: int = 0) -> dict[str, Any]:
+    """Size of a space, and the median cost of a random sample of its architectures."""
+    costs = _sample(space, seed)
+    row: dict[str, Any] = {
+        "name": space.name,
+        "about": space.about,
+        "parameters": len(space.parameters),
+        "settings": space.size,
+        "median": {name: median(getattr(c, name) for c in costs) for name in ("macs", "params")},
+    }
+    if budget.limits:
+        row["within_budget"] = sum(budget.allows(c) for c in costs) / len(costs)
+    return row
+
+
+def look_into(space: Space, budget: Budget, seed: int = 0) -> dict[str, Any]:
+    """A space's parameters and the smallest, median and largest cost found."""
+    row = overview(space, budget, seed)
+    row["parameters"] = {path: list(p.values) for path, p in space.parameters.items()}
+    smallest = space.minimise(lambda c: c.cost.macs, seed=seed)
+    largest = space.minimise(lambda c: -c.cost.macs, seed=seed)
+    middle = sorted(_sample(space, seed), key=lambda c: c.macs)[SAMPLE // 2]
+    row["smallest"], row["largest"] = asdict(smallest.cost), asdict(largest.cost)
+    row["median"] = asdict(middle)
+    return row
+
+
+def _sample(space: Space, seed: int) -> list[Cost]:
+    rng = random.Random(seed)
+    return [space.candidate(space.sample(rng)).cost for _ in range(SAMPLE)]
+
+
+def print_spaces(rows: Sequence[dict[str, Any]]) -> None:
+    share = ["within budget"] * ("within_budget" in rows[0])
+    table = _table("", "space", "parameters", "settings", "median macs", *share, "about")
+    for row in rows:
+        cells = [str(row["parameters"]), f"{row['settings']:.3g}"]
+        cells.append(METRICS["macs"].format(row["median"]["macs"]))
+        cells += [f"{row['within_budget']:.1%}"] * len(share)
+        table.add_row(row["name"], *cells, row["about"])
+    table.columns[-1].justify = "left"
+    _print(table)
+
+
+def print_space(row: dict[str, Any]) -> None:
+    print(f"{row['name']}: {row['about']}")
+    print(
+        f"{len(row['parameters'])} parameters, {row['settings']:.3g} settings, "
+        "an upper bound on distinct architectures"
+    )
+    if "within_budget" in row:
+        print(f"{row['within_budget']:.1%} of {SAMPLE} random architectures are within the budget")
+    costs = _table("", "cost", "smallest", "median", "largest")
+    for name in ("macs", "params", "activations", "traffic", "memory"):
+        values = (row[kind][name] for kind in ("smallest", "median", "largest"))
+        costs.add_row(METRICS[name].label, *(METRICS[name].format(v) for v in values))
+    _print(costs)
+    table = _table("", "parameter", "values", text=2)
+    for path, values in row["parameters"].items():
+        shown = ", ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values)
+        table.add_row(path, shown)
+    _print(table)
+
+
+# nas front ---------------------------------------------------------------------------------------
+
+
+def front_rows(found: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a front as plain data, without what is unknown."""
+    rows = []
+    for record in found.drop(columns=["architecture"]).to_dict("records"):
+        rows.append({str(k): v for k, v in record.items() if not pd.isna(v)})
+        rows[-1]["architecture"] = found.iloc[len(rows) - 1]["architecture"].to_dict()
+    return rows
+
+
+def print_front(found: pd.DataFrame, objectives: Sequence[str], title: str = "") -> None:
+    costs = ["latency", "macs", "params"]
+    names = [*objectives, *(n for n in costs if n not in objectives)]
+    shown = [n for n in names if found[METRICS[n].column].notna().any()]
+    table = _table(title, "trial", "block", *shown, "", text=2)
+    for _, row in found.iterrows():
+        cells = []
+        for name in shown:
+            cells.append(METRICS[name].format(float(row[METRICS[name].column])))
+            if name == "accuracy":
+                cells[-1] += f" ± {100 * row['accuracy_error']:.2f}"
+        note = "tie with a cheaper one" if row["tie"] else ""
+        table.add_row(str(row["number"]), row["family"], *cells, note)
+    _print(table)

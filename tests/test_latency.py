@@ -1,0 +1,254 @@
+"""Latency: the protocol on a simulated machine, and one measurement on the real one."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from nas.arch import graph_id
+from nas.cost import cost
+from nas.errors import InputError
+from nas.graph import Graph, record
+from nas.latency import Latency, backends, calibrate, measure, timing
+from nas.latency.lock import alone, lock_path
+from nas.latency.reference import reference
+from nas.latency.timing import interval
+
+SMALL = record((3, 32, 32), lambda x: x.conv(8, 3, 2).conv(16).global_pool().linear(10))
+REFERENCE_MACS = cost(reference()).macs
+
+
+class Machine:
+    """A clock that only runs of the fake engine move: one millisecond for every 10⁷ MACs.
+
+    `slowdown(seconds, macs)` multiplies a run's CPU time, `elsewhere(seconds, macs)` is what the
+    system takes from it, as a share of that.
+    """
+
+    def __init__(self) -> None:
+        self.wall = self.cpu = 0.0  # nanoseconds
+        self.slowdown: Callable[[float, int], float] = lambda seconds, macs: 1.0
+        self.elsewhere: Callable[[float, int], float] = lambda seconds, macs: 0.0
+
+    def run(self, macs: int) -> None:
+        cpu = macs / 10 * self.slowdown(self.wall / 1e9, macs)
+        self.cpu += cpu
+        self.wall += cpu * (1 + self.elsewhere(self.wall / 1e9, macs))
+
+    def perf_counter_ns(self) -> int:
+        return round(self.wall)
+
+    def thread_time_ns(self) -> int:
+        return round(self.cpu)
+
+    process_time_ns = thread_time_ns
+
+
+@dataclass(frozen=True, eq=False)
+class FakeEngine:
+    machine: Machine
+    in_caller: bool = True
+
+    def prepare(self, graph: Graph, threads: int) -> Callable[[], None]:
+        macs = cost(graph).macs
+        return lambda: self.machine.run(macs)
+
+
+@pytest.fixture(autouse=True)
+def own_lock(monkeypatch, tmp_path):
+    """A lock of the test's own, here and in its subprocesses."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
+@pytest.fixture
+def machine(monkeypatch) -> Machine:
+    machine = Machine()
+    monkeypatch.setattr(timing, "time", machine)
+    monkeypatch.setitem(backends.BACKENDS, "fake", FakeEngine(machine))
+    return machine
+
+
+def candidate(ratio: float) -> Graph:
+    """A network of `ratio` times the reference's MACs."""
+    width = round(ratio * REFERENCE_MACS / (64 * 64))
+    return record((1, 64, 64), lambda x: x.conv(width))
+
+
+def test_a_steady_machine_gives_the_exact_ratio(machine):
+    graph = candidate(2.5)
+    ratio = cost(graph).macs / REFERENCE_MACS
+    latency = measure(graph, backend="fake", reference_ms=3.0, blocks=20)
+    assert latency.ratio == pytest.approx(ratio)
+    assert latency.latency_ms == pytest.approx(3 * ratio)
+    assert latency.low == latency.high == latency.latency_ms
+    assert latency.raw_ms == pytest.approx(cost(graph).macs / 1e7) == latency.cpu_ms
+    assert latency.runs == 20 and not latency.noisy
+    assert (latency.backend, latency.threads, latency.reference_ms) == ("fake", 1, 3.0)
+
+
+def test_small_networks_run_several_times_a_block(machine):
+    assert measure(candidate(0.1), backend="fake", blocks=20).runs == 20 * round(3 / 0.50184)
+
+
+def test_without_calibration_the_references_own_time_stands_in(machine):
+    latency = measure(candidate(2), backend="fake")
+    assert latency.reference_ms == pytest.approx(REFERENCE_MACS / 1e7)
+    assert latency.latency_ms == pytest.approx(latency.raw_ms)
+
+
+def test_drift_cancels(machine):
+    machine.slowdown = lambda seconds, macs: 1 + seconds  # half the speed after a second
+    latency = measure(candidate(2), backend="fake", reference_ms=1, blocks=60)
+    assert latency.latency_ms == pytest.approx(2, rel=0.005)
+    assert latency.raw_ms > 1.2 * 2 * REFERENCE_MACS / 1e7
+    assert not latency.noisy
+
+
+def test_time_that_others_take_does_not_count_but_is_told(machine):
+    # The longer run always loses the core in its middle, the shorter one never does.
+    machine.elsewhere = lambda seconds, macs: float(macs > REFERENCE_MACS)
+    latency = measure(candidate(2), backend="fake", reference_ms=1)
+    assert latency.latency_ms == pytest.approx(2, rel=0.001)
+    assert latency.raw_ms == pytest.approx(2 * latency.cpu_ms)
+    assert latency.noisy
+
+
+def test_several_threads_are_timed_on_the_wall(machine):
+    machine.elsewhere = lambda seconds, macs: float(macs > REFERENCE_MACS)
+    latency = measure(candidate(2), backend="fake", reference_ms=1, threads=2)
+    assert latency.latency_ms == pytest.approx(4, rel=0.001)
+
+
+def noise(share: float) -> Callable[[float, int], float]:
+    rng = np.random.default_rng(0)
+    return lambda seconds, macs: float(np.exp(share * rng.standard_normal()))
+
+
+def test_more_noise_takes_more_blocks(machine):
+    runs = []
+    for share in (0.01, 0.06):
+        machine.slowdown = noise(share)
+        latency = measure(candidate(2), backend="fake", reference_ms=1, seconds=60)
+        assert latency.low <= 2 <= latency.high
+        assert latency.high - latency.low <= 2 * 0.02 * latency.ratio
+        assert not latency.noisy
+        runs.append(latency.runs)
+    assert runs[0] == 20 < runs[1]
+
+
+def test_too_much_noise_ends_in_time_and_is_told(machine):
+    machine.slowdown = noise(0.5)
+    start = machine.wall
+    latency = measure(candidate(2), backend="fake", reference_ms=1, seconds=1)
+    warm_ups, block = 2 * timing.WARM_UP_MS / 1e3, 0.2
+    assert 1 <= (machine.wall - start) / 1e9 < 1 + warm_ups + block
+    assert latency.noisy and latency.low < latency.latency_ms < latency.high
+
+
+def test_slow_networks_get_their_blocks(machine):
+    assert measure(candidate(50), backend="fake", seconds=0.1, blocks=12).runs == 12
+
+
+def test_calibration_is_the_references_time(machine):
+    assert calibrate(backend="fake") == pytest.approx(REFERENCE_MACS / 1e7)
+
+
+def test_the_reference_never_changes():
+    assert graph_id(reference()) == "6917aa64f0ce"
+    assert (REFERENCE_MACS, cost(reference()).params) == (50_184_000, 1_968_680)
+    assert reference().output == (1000, 1, 1)
+
+
+@pytest.mark.parametrize("n, ranks", [(1, (0, 0)), (5, (0, 4)), (6, (0, 5)), (20, (5, 14))])
+def test_interval_of_the_median(n, ranks):
+    # Ranks from a table of the sign test: for 20 values the 6th and the 15th.
+    assert interval([float(i) for i in reversed(range(n))]) == ranks
+
+
+def test_the_interval_covers():
+    rng = np.random.default_rng(0)
+    samples = rng.exponential(size=(400, 25))
+    covered = [low <= np.log(2) <= high for low, high in map(interval, samples.tolist())]
+    assert np.mean(covered) >= 0.94
+
+
+def test_a_real_measurement():
+    latency = measure(SMALL, reference_ms=2.0, seconds=0.05, blocks=6)
+    assert 0 < latency.low <= latency.latency_ms <= latency.high
+    assert latency.latency_ms < 2.0  # a hundredth of the reference's work
+    assert latency.latency_ms == pytest.approx(2.0 * latency.ratio)
+    assert latency.raw_ms > 0 and latency.cpu_ms > 0 and latency.runs >= 6 and latency.cpu
+    assert Latency(**latency.to_dict()) == latency
+
+
+def test_the_callers_thread_keeps_its_denormals_and_its_garbage_collection():
+    measure(SMALL, seconds=0.01, blocks=2)
+    assert np.float32(1e-40) * np.float32(1) > 0
+    assert gc.isenabled()
+
+
+def test_bad_requests_are_named():
+    with pytest.raises(InputError, match="unknown 'tpu'; known are onnxruntime"):
+        measure(SMALL, backend="tpu")
+    with pytest.raises(InputError, match="threads: expected at least 1, got 0"):
+        calibrate(threads=0)
+
+
+def exit_code(code: str) -> int:
+    return subprocess.run([sys.executable, "-c", code]).returncode
+
+
+TRY = """
+import fcntl, os, sys
+from nas.latency.lock import lock_path
+try:
+    fcntl.flock(os.open(lock_path(), os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    sys.exit(3)
+"""
+HOLD = """
+import time
+from nas.latency.lock import alone
+with alone():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_measurements_of_two_processes_never_overlap(tmp_path):
+    with alone():
+        assert lock_path().parent == tmp_path
+        assert exit_code(TRY) == 3
+    assert exit_code(TRY) == 0
+
+
+def test_the_lock_of_a_dead_process_is_free():
+    command = [sys.executable, "-c", HOLD]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        assert exit_code(TRY) == 3
+        os.kill(holder.pid, signal.SIGKILL)
+    with alone():
+        pass
+
+
+def test_the_lock_follows_no_link(tmp_path):
+    (tmp_path / "other").touch()
+    lock_path().symlink_to(tmp_path / "other")
+    with pytest.raises(OSError), alone():
+        pass
+
+
+def test_torch_is_not_imported():
+    code = "import sys, nas.latency; sys.exit('torch' in sys.modules)"
+    assert exit_code(code) == 0
