@@ -203,18 +203,8 @@ def _search_settings(options: argparse.Namespace) -> dict[str, Any]:
 
     recipe = Recipe.from_yaml(options.recipe) if options.recipe else Recipe()
     fields = {"epochs": options.epochs, "proxy_resolution": options.proxy_resolution}
-    named = [
-        "space",
-        "data",
-        "data_dir",
-        "budget",
-        "trials",
-        "sampler",
-        "resolution",
-        "device",
-        "seed",
-        "out",
-    ]
+    named = ["space", "data", "data_dir", "budget", "trials", "sampler", "resolution"]
+    named += ["device", "seed", "out"]
     settings = {k: getattr(options, k) for k in named if getattr(options, k) is not None}
     for key in ("objectives", "baselines"):
         if getattr(options, key) is not None:

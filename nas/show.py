@@ -168,7 +168,8 @@ def print_spaces(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         cells = [str(row["parameters"]), f"{row['settings']:.3g}"]
         cells.append(METRICS["macs"].format(row["median"]["macs"]))
-        cells += [f"{row['within_budget']:.1%}"] * len(share)
+        if share:
+            cells.append(f"{row['within_budget']:.1%}")
         table.add_row(row["name"], *cells, row["about"])
     table.columns[-1].justify = "left"
     _print(table)

@@ -397,24 +397,22 @@ def _check_place(
     classes = [find(registry, name, kind, f"{where}: {place}.{kind}") for name in names]
     unread = []
     for key, entry in given.items():
+        if key == kind or (key == "width" and entry == SAME and place != "stem"):
+            continue
         spot = f"{where}: {place}.{key}"
-        if key == kind:
-            continue
         if key in own:
-            if not (key == "width" and entry == SAME and place != "stem"):
-                _check_numbers(entry, spot, whole=key != "width")
-            continue
-        readers = [cls for cls in classes if key in {f.name for f in fields(cls)}]
-        if not readers and key not in inherited:
+            _check_numbers(entry, spot, whole=key != "width")
+        elif readers := [cls for cls in classes if key in {f.name for f in fields(cls)}]:
+            for value, cls in product(_values_of(entry), readers):
+                validated(cls, {key: value}, f"{where}: {place}")
+        elif key in inherited:
+            unread.append(key)
+        else:
             known = {f.name for cls in classes for f in fields(cls)}
             raise InputError(
                 f"{spot}: no such parameter of {', '.join(map(str, names))}; "
                 f"{hint(key, sorted(known | set(own)))}"
             )
-        if not readers:
-            unread.append(key)
-        for value, cls in product(_values_of(entry), readers):
-            validated(cls, {key: value}, f"{where}: {place}")
     return unread
 
 
