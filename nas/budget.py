@@ -12,7 +12,7 @@ from nas.metrics import ALIASES, COSTS, METRICS
 
 EXAMPLES = "300M-flops, 5M-params, 20ms-latency, 4MB-memory or 2MiB-size"
 _FORM = re.compile(
-    r"(?P<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(?P<unit>[A-Za-zµ]*)-(?P<metric>\w+)"
+    r"(?P<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(?P<unit>[A-Za-zµμ]*)-(?P<metric>\w+)"
 )
 
 
@@ -63,18 +63,20 @@ class Budget:
 def _parse(text: str) -> tuple[str, float]:
     match = _FORM.fullmatch(str(text).strip())
     if not match:
-        raise InputError(f"budget {text!r}: expected a number, a unit and a metric, as {EXAMPLES}")
+        raise _error(text, "expected a number, a unit and a metric")
     name = ALIASES.get(match["metric"], match["metric"])
     if name not in COSTS:
-        known = ", ".join([*ALIASES, *COSTS])
-        raise InputError(f"budget {text!r}: unknown metric {name!r}; known are {known}")
-    units = METRICS[name].units
-    if match["unit"] not in units:
-        raise InputError(
-            f"budget {text!r}: {match['unit'] or 'no unit'} is not a unit of {match['metric']}; "
-            f"expected {', '.join(unit or 'none' for unit in units)}"
-        )
-    limit = float(match["number"]) * units[match["unit"]]
+        raise _error(text, f"unknown metric {name!r}; known are {', '.join([*ALIASES, *COSTS])}")
+    units, unit = METRICS[name].units, match["unit"].replace("μ", "µ")  # Greek mu to micro sign
+    if unit not in units:
+        got = repr(unit) if unit else "no unit"
+        known = ", ".join(unit or "none" for unit in units)
+        raise _error(text, f"{got} is not a unit of {match['metric']}; known are {known}")
+    limit = float(match["number"]) * units[unit]
     if limit <= 0 or limit == float("inf"):
-        raise InputError(f"budget {text!r}: expected a number above zero")
+        raise _error(text, "expected a finite number above zero")
     return name, limit
+
+
+def _error(text: str, reason: str) -> InputError:
+    return InputError(f"budget {text!r}: {reason}, as {EXAMPLES}")

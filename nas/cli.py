@@ -143,6 +143,9 @@ def _profile_options(parser: Parser) -> None:
     parser.add_argument("arch", nargs="*", metavar="ARCH", help=ARCH)
     parser.add_argument("--resolution", type=int, metavar="PIXELS", help="instead of its own")
     parser.add_argument("--layers", action="store_true", help="layer by layer")
+    parser.add_argument("--compare", action="store_true", help="networks as columns")
+    parser.add_argument("--guidelines", action="store_true", help="the four of ShuffleNetV2")
+    parser.add_argument("--roofline", metavar="FILE", help="time each layer; .png, .svg or .pdf")
     parser.add_argument("--latency", action="store_true", help="measure it on this machine")
     parser.add_argument("--list", action="store_true", help="list the published networks")
     parser.add_argument("--blocks", action="append", metavar="MODULE", help="with your own blocks")
@@ -244,7 +247,7 @@ def _print_run(run: Run, *, as_json: bool) -> None:
 
 def _profile(options: argparse.Namespace) -> None:
     from nas.networks import find_network
-    from nas.show import print_layers, print_networks, print_published, profile, published_rows
+    from nas.show import print_published, profile, published_rows
 
     if options.resolution is not None and options.resolution < 1:
         raise InputError(f"--resolution {options.resolution}: expected a number of pixels")
@@ -253,14 +256,39 @@ def _profile(options: argparse.Namespace) -> None:
         return _print_json(rows) if options.json else print_published(rows)
     if not options.arch:
         raise InputError(f"nas profile: expected a network: {ARCH}; --list shows the names")
+    if options.compare and len(options.arch) < 2:
+        raise InputError("--compare: expected two networks or more")
+    if options.roofline:
+        _check_roofline(options)
     networks = [find_network(name, options.resolution) for name in options.arch]
-    found = profile(networks, latency=options.latency, layers=options.layers)
-    if options.json:
-        return _print_json(found)
-    if options.layers:
-        for network in found:
-            print_layers(network)
-    return print_networks(found)
+    extra = ("latency", "layers", "compare", "guidelines", "roofline")
+    found = profile(networks, **{name: bool(getattr(options, name)) for name in extra})
+    if options.roofline:
+        from nas.analysis.roofline_plot import save_roofline
+
+        save_roofline(found[0], options.roofline)
+    return _print_json(found) if options.json else _print_profile(options, found)
+
+
+def _check_roofline(options: argparse.Namespace) -> None:
+    if Path(options.roofline).suffix not in (".png", ".svg", ".pdf"):
+        raise InputError(f"--roofline {options.roofline!r}: expected a .png, .svg or .pdf file")
+    if len(options.arch) > 1:
+        raise InputError(f"--roofline: expected one network, got {len(options.arch)}")
+
+
+def _print_profile(options: argparse.Namespace, found: list[dict[str, Any]]) -> None:
+    from nas.analysis import tables
+    from nas.show import print_networks
+
+    for network in found:
+        if options.layers:
+            tables.print_layers(network)
+        if options.guidelines and not options.compare:
+            tables.print_guidelines(network)
+        if options.roofline:
+            tables.print_roofline(network)
+    return tables.print_comparison(found) if options.compare else print_networks(found)
 
 
 def _spaces(options: argparse.Namespace) -> None:

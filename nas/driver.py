@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
 import os
-import platform
 import random
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
-import torch
 import yaml
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from nas import reference
-from nas.arch import dump_yaml, hint, last_map, trace
+from nas.arch import last_map, trace
+from nas.baselines import baseline
 from nas.budget import Budget
-from nas.cost import cost
 from nas.errors import InputError
 from nas.evaluate import Task, cached_data, evaluate
-from nas.gate import Gate, check_budget, check_latency, excess_of
+from nas.feasible import check_budget, check_latency, hypervolume_reference, random_candidates
+from nas.gate import Gate
 from nas.graph import Graph
 from nas.latency import Latency, calibrate, measure
-from nas.metrics import COSTS, METRICS
-from nas.progress import Progress
+from nas.metrics import ALIASES, METRICS
+from nas.progress import Facts, Progress
 from nas.records import (
     BASELINES,
     COMPLETE,
     FAILED,
+    LOCK,
     REJECTED,
     TRIALS,
     Trial,
@@ -48,66 +48,12 @@ from nas.records import (
 )
 from nas.run import Run
 from nas.samplers import GatedSampler, SpaceExhausted, make_sampler
+from nas.settings import Settings, machine, versions
 from nas.space import RESOLUTION, Candidate, Params, Space, load_space, parse_space, proxy_side
 from nas.train import Recipe
 
-if TYPE_CHECKING:
-    from nas.data import Data
-
 FORMAT = 1  # of run.json and trials.jsonl
 HOPELESS = 5  # failed trials from the start, after which a search ends
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a search is asked for; run.json holds it. `time` is in seconds."""
-
-    space: str = "mobile"
-    data: str = "digits"
-    data_dir: str | None = None
-    budget: tuple[str, ...] = ()
-    objectives: tuple[str, ...] = ("accuracy", "latency")
-    trials: int = 40
-    time: float | None = None
-    sampler: str = "nsga2"
-    recipe: Recipe = field(default_factory=Recipe)
-    resolution: int = RESOLUTION
-    device: str = "cpu"
-    seed: int = 0
-    baselines: tuple[str, ...] = ()
-    blocks: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        _check_objectives(self.objectives)
-        Budget.parse(self.budget)
-        make_sampler(self.sampler, 0, 1)
-        for name in ("trials", "resolution"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name}: expected 1 or more, got {getattr(self, name)}")
-        if self.device not in ("cpu", "cuda"):
-            raise InputError(f"--device {self.device!r}: expected cpu or cuda")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise InputError("--device cuda: torch sees no CUDA device here; use cpu")
-        for name in self.baselines:
-            reference.published(name)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Settings:
-        """Read what `asdict` wrote."""
-        lists = {key: tuple(data[key]) for key in ("budget", "objectives", "baselines", "blocks")}
-        return cls(**{**data, **lists, "recipe": Recipe.from_dict(data["recipe"])})
-
-
-def _check_objectives(objectives: Sequence[str]) -> None:
-    for name in objectives:
-        if name not in METRICS:
-            raise InputError(f"--objectives: unknown {name!r}; {hint(name, METRICS)}")
-    costs = [name for name in objectives if name in COSTS]
-    if len(set(objectives)) < len(objectives) or "accuracy" not in objectives or not costs:
-        raise InputError(
-            f"--objectives: expected accuracy and one or more of {', '.join(COSTS)}, "
-            f"each once, got {','.join(objectives)!r}"
-        )
 
 
 def search(
@@ -142,7 +88,7 @@ def search(
         data=data,
         data_dir=None if data_dir is None else str(data_dir),
         budget=(budget,) if isinstance(budget, str) else tuple(budget),
-        objectives=tuple(objectives),
+        objectives=tuple(ALIASES.get(name, name) for name in objectives),
         trials=trials,
         time=time,
         sampler=sampler,
@@ -154,8 +100,7 @@ def search(
         blocks=tuple(blocks),
     )
     folder = Path(out) if out else Path("results") / f"{found.name}-{_stamp()}"
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: exists; go on with --resume {folder}, or name another --out")
+    _check_free(folder)
     driver = Search(folder, settings, found, progress or Progress())
     return driver.run()
 
@@ -173,10 +118,27 @@ def resume(
     if info.get("format") != FORMAT:
         raise InputError(f"{folder}/run.json: expected format {FORMAT}, got {info.get('format')!r}")
     settings = Settings.from_dict(info["settings"])
-    settings = replace(settings, trials=trials or settings.trials, time=time or settings.time)
+    changed = {"trials": trials, "time": time}
+    settings = replace(settings, **{k: v for k, v in changed.items() if v is not None})
+    _import_blocks(settings.blocks)
     text = (folder / "space.yaml").read_text()
     space = parse_space(yaml.safe_load(text), f"{folder}/space.yaml", name=info["space"], text=text)
     return Search(folder, settings, space, progress or Progress(), info).run()
+
+
+def _check_free(folder: Path) -> None:
+    if folder.exists() and not (folder.is_dir() and {*os.listdir(folder)} <= {LOCK}):
+        raise InputError(f"{folder}: exists; go on with --resume {folder}, or name another --out")
+
+
+def _import_blocks(modules: Sequence[str]) -> None:
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # a person's module may raise anything
+            raise InputError(
+                f"--blocks {name}: cannot be imported: {type(error).__name__}: {error}"
+            ) from error
 
 
 def _stamp() -> str:
@@ -195,7 +157,7 @@ class Search:
         info: dict[str, Any] | None = None,
     ) -> None:
         self.folder, self.settings, self.progress = folder, settings, progress
-        self.data: Data = cached_data(settings.data, settings.data_dir)
+        self.data = cached_data(settings.data, settings.data_dir)
         self.space = space.bind(resolution=settings.resolution, classes=len(self.data.classes))
         self.budget = Budget.parse(settings.budget)
         self.task = Task(
@@ -215,23 +177,53 @@ class Search:
 
     def run(self) -> Run:
         """Run until the trials, the time or the space is used up; write the front."""
-        if not self.info:
-            check_budget(self.space, self.budget, self.settings.seed)
+        fresh = not self.info
+        if fresh:
+            self._prepare()
             self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder):
+            if fresh:
+                _check_free(self.folder)  # another search may have begun at the same time
+                write_atomic(self.folder / "space.yaml", self.space.text)
+            self.info["settings"] = asdict(self.settings)  # a run that goes on has a new total
+            write_json(self.folder / "run.json", self.info)
             self._load()
-            if not self.info:
-                self._begin()
             self.progress.start(self._describe(), self.trials)
             try:
                 self._loop()
                 self._baselines()
+            except BaseException:
+                with contextlib.suppress(Exception):  # the first error is the one to tell
+                    Run(self.folder).write_front()
+                raise
             finally:
                 self.progress.stop()
-                run = self._finish()
+            run = Run(self.folder)
+            run.write_front()
         return run
 
     # Beginning -----------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Check that the search can be done, and fix what all its trials share."""
+        settings, classes = self.settings, len(self.data.classes)
+        check_budget(self.space, self.budget, settings.seed)
+        self.info = {
+            "format": FORMAT,
+            "space": self.space.name,
+            "settings": asdict(settings),
+            "task": {"id": self.task.id, "data_id": self.data.id, "classes": self.data.classes},
+            "command": sys.argv,
+            "versions": versions(),
+            "machine": machine(),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "reference_ms": calibrate() if self.timed else None,
+        }
+        if "latency" in self.budget:
+            check_latency(self.gate)
+        self.info["hypervolume_reference"] = hypervolume_reference(
+            self.gate, settings.objectives, classes, settings.seed
+        )
 
     def _load(self) -> None:
         """Take up what an earlier session finished; a line that was cut is dropped."""
@@ -240,56 +232,27 @@ class Search:
         self.gate.seen = {trial.id for trial in self.trials}
         self.gate.seen |= {line["id"] for line in rejected if line.get("id")}
 
-    def _begin(self) -> None:
-        """Fix what all trials share and write it down."""
-        self.info = {
-            "format": FORMAT,
-            "space": self.space.name,
-            "settings": asdict(self.settings),
-            "task": {"id": self.task.id, "data_id": self.data.id, "classes": self.data.classes},
-            "command": sys.argv,
-            "versions": _versions(),
-            "machine": _machine(),
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "reference_ms": calibrate() if self.timed else None,
-        }
-        if "latency" in self.budget:
-            check_latency(self.gate)
-        self.info["hypervolume_reference"] = self._hypervolume_reference()
-        write_atomic(self.folder / "space.yaml", self.space.text or dump_yaml({}))
-        write_json(self.folder / "run.json", self.info)
-
-    def _hypervolume_reference(self) -> dict[str, float]:
-        """Chance accuracy, and each cost's limit or the largest found at start."""
-        rng = random.Random(self.settings.seed)
-        sample = [self.space.candidate(self.space.sample(rng)) for _ in range(200)]
-        allowed = [c for c in sample if excess_of(self.budget, c) <= 0] or sample
-        largest = sorted(allowed, key=lambda c: c.cost.macs + c.cost.traffic)[-3:]
-        reference = {"accuracy": 1 / len(self.data.classes)}
-        for name in self.settings.objectives:
-            if name in self.budget:
-                reference[name] = self.budget[name]
-            elif name == "latency":
-                reference[name] = max(self.gate.latency(c).latency_ms for c in largest)
-            elif name != "accuracy":
-                reference[name] = max(getattr(c.cost, name) for c in allowed)
-        return reference
-
-    def _describe(self) -> dict[str, Any]:
-        side = self.settings.recipe.proxy_resolution
-        small = min(
-            (last_map(trace(replace(c.arch, input=(3, s, s)))), s)
-            for c in [self.space.candidate(self.space.sample(random.Random(0)))]
-            for s in [proxy_side(c.arch.input[1], self.settings.resolution, side)]
+    def _describe(self) -> Facts:
+        return Facts(
+            folder=str(self.folder),
+            space=self.space.name,
+            settings=self.settings,
+            budget=str(self.budget),
+            reference=self.info["hypervolume_reference"],
+            small_maps=self._small_maps(),
         )
-        return {
-            "folder": str(self.folder),
-            "space": self.space.name,
-            "settings": self.settings,
-            "budget": str(self.budget),
-            "reference": self.info["hypervolume_reference"],
-            "last_map": small[0],
-        }
+
+    def _small_maps(self) -> float:
+        """The share of proxies whose last map is under 2x2, where little is left to learn from."""
+        sample, small = random_candidates(self.gate, 50, self.settings.seed), 0
+        for candidate in sample:
+            side = proxy_side(
+                candidate.arch.input[1],
+                self.settings.resolution,
+                self.settings.recipe.proxy_resolution,
+            )
+            small += last_map(trace(replace(candidate.arch, input=(3, side, side)))) < 2
+        return small / max(len(sample), 1)
 
     # The loop ------------------------------------------------------------------------------------
 
@@ -301,6 +264,8 @@ class Search:
             started = time.perf_counter()
             try:
                 asked = study.ask(distributions)
+                if not distributions:  # Optuna asks no sampler where there is nothing to choose
+                    self.gate.mend({}, random.Random())
             except SpaceExhausted as end:
                 self.progress.say(f"{end}; the search ends after {len(self.trials)} trials")
                 return
@@ -408,59 +373,17 @@ class Search:
         for name in self.settings.baselines:
             if name not in done:
                 self.progress.say(f"baseline {name}")
-                append_line(path, self._baseline(name).to_json())
-
-    def _baseline(self, name: str) -> Trial:
-        network = reference.published(name)
-        graph = network.graph(self.settings.resolution, len(self.data.classes))
-        arch = network.architecture(self.settings.resolution, len(self.data.classes))
-        identity = arch.id if arch else name
-        trial = Trial(
-            number=-1,
-            id=identity,
-            params={},
-            arch=arch.to_dict() if arch else {},
-            cost=cost_dict(cost(graph)),
-            state=COMPLETE,
-            seed=_seed(self.settings.seed, identity),
-            latency=self._measure(graph).to_dict() if self.timed else None,
-            name=name,
-        )
-        side = self.settings.recipe.proxy_resolution
-        try:
-            network.graph(side, len(self.data.classes))
-        except InputError:
-            return replace(trial, error=f"too small a proxy for it: {side} pixels")
-        try:
-            result = evaluate(arch or graph, self.task, trial.seed, self.progress.epoch)
-        except Exception as error:  # one bad network must not end a search
-            return replace(trial, error=f"{type(error).__name__}: {error}")
-        return replace(trial, result=result)
-
-    def _finish(self) -> Run:
-        run = Run(self.folder)
-        run.write_front()
-        return run
+                found = baseline(
+                    name,
+                    self.task,
+                    len(self.data.classes),
+                    lambda identity: _seed(self.settings.seed, identity),
+                    self._measure if self.timed else None,
+                )
+                append_line(path, found.to_json())
 
 
 def _seed(*facts: object) -> int:
     """A seed that follows from facts, whatever the order in which trials run."""
     digest = hashlib.blake2b(repr(facts).encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") % 2**31
-
-
-def _versions() -> dict[str, str]:
-    names = ("nas-explorer", "torch", "optuna", "fvcore", "onnxruntime", "numpy", "pandas")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
-
-
-def _machine() -> dict[str, Any]:
-    from nas.latency.measurement import cpu_name
-
-    return {
-        "cpu": cpu_name(),
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "torch_threads": torch.get_num_threads(),
-        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-    }

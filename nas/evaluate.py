@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +23,7 @@ from nas.graph import Graph
 from nas.net import build
 from nas.records import Result
 from nas.space import RESOLUTION, proxy_side
-from nas.train import Recipe, score, train
+from nas.train import Diverged, Recipe, score, train
 from nas.verify import verify
 
 
@@ -67,6 +68,8 @@ def evaluate(
         module, train_images, data, task.recipe, seed=seed, device=task.device, on_epoch=on_epoch
     )
     accuracy, cross_entropy = score(module, validation, data, device=task.device)
+    if not math.isfinite(cross_entropy):  # the last step's weights, which no loss has seen
+        raise Diverged(f"the validation loss is {cross_entropy}")
     seconds = time.perf_counter() - started
     return Result(accuracy, cross_entropy, len(validation), tuple(curve), seconds)
 

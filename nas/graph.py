@@ -55,8 +55,9 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Input(Layer):
-    """Where an image enters."""
+    """Where an image enters, or what a fragment is applied to: nothing is run."""
 
+    free: ClassVar[bool] = True
     size: Shape
 
     def shape(self, *inputs: Shape) -> Shape:

@@ -166,4 +166,5 @@ def _focus(axes: Axes, runs: Sequence[Run], y: str) -> None:
     if y != "accuracy" or len(values) < 5:
         return
     low, high = float(values.quantile(0.2)), float(values.max())
-    axes.set_ylim(max(0.0, low - 0.15 * (high - low)), min(1.0, high + 0.2 * (high - low) + 0.005))
+    spread = max(high - low, 0.02)
+    axes.set_ylim(max(0.0, low - 0.15 * spread), min(1.0, high + 0.2 * spread + 0.005))

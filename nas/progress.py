@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
@@ -13,6 +13,19 @@ from rich.progress import Progress as Bar
 from nas.metrics import METRICS
 from nas.records import COMPLETE, Trial
 from nas.run import frame, front, hypervolume_of
+from nas.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a search begins with; `small_maps`: the share of proxies whose last map is tiny."""
+
+    folder: str
+    space: str
+    settings: Settings
+    budget: str
+    reference: dict[str, float]
+    small_maps: float
 
 
 class Progress:
@@ -20,9 +33,9 @@ class Progress:
 
     folder: str | None = None
 
-    def start(self, facts: dict[str, Any], trials: Sequence[Trial]) -> None:
+    def start(self, facts: Facts, trials: Sequence[Trial]) -> None:
         """A search begins or goes on, with these trials finished."""
-        self.folder = facts["folder"]
+        self.folder = facts.folder
 
     def begin(self, trial: Trial) -> None:
         """A trial begins; it has costs, and no result yet."""
@@ -56,23 +69,22 @@ class Live(Progress):
         self.task: TaskID | None = None
         self.seconds: list[float] = []
 
-    def start(self, facts: dict[str, Any], trials: Sequence[Trial]) -> None:
+    def start(self, facts: Facts, trials: Sequence[Trial]) -> None:
         super().start(facts, trials)
-        settings = facts["settings"]
+        settings = facts.settings
         self.facts, self.objectives = facts, settings.objectives
         self.total = settings.trials
         self.deadline = time.monotonic() + settings.time if settings.time else None
-        within = f" within {facts['budget']}" if facts["budget"] else ""
+        within = f" within {facts.budget}" if facts.budget else ""
         self.say(
-            f"{facts['folder']}: {facts['space']} on {settings.data}{within}, "
+            f"{facts.folder}: {facts.space} on {settings.data}{within}, "
             f"{settings.trials} trials by {settings.sampler}, seed {settings.seed}"
             + (f", {len(trials)} done" if trials else "")
         )
-        if facts["last_map"] < 2:
-            side = settings.recipe.proxy_resolution
+        if facts.small_maps:
             self.say(
-                f"note: at a proxy resolution of {side} the last map can be a single pixel; "
-                "--proxy-resolution 64, or stem_stride: 1 in a recipe, keep more, and cost time"
+                f"note: {facts.small_maps:.0%} of the proxies end on a map under 2x2; a larger "
+                "--proxy-resolution or stem_stride: 1 in a recipe keeps more, and takes longer"
             )
         self.bar.start()
         self.task = self.bar.add_task("trial", total=self.total, completed=len(trials), note="")
@@ -82,7 +94,7 @@ class Live(Progress):
         self._describe(f"trial {trial.number}")
 
     def epoch(self, epoch: int, loss: float) -> None:
-        self._describe(f"epoch {epoch + 1} of {self.facts['settings'].recipe.epochs}")
+        self._describe(f"epoch {epoch + 1} of {self.facts.settings.recipe.epochs}")
 
     def trial(self, trial: Trial, trials: Sequence[Trial]) -> None:
         self.seconds.append(trial.seconds)
@@ -108,7 +120,7 @@ class Live(Progress):
         if self.task is None or not done:
             return
         found = front(frame(trials), self.objectives)
-        volume = hypervolume_of(trials, self.facts["reference"], self.objectives)
+        volume = hypervolume_of(trials, self.facts.reference, self.objectives)
         best = METRICS["accuracy"].format(float(found["accuracy"].max()))
         note = f"best {best}, front {len(found)}, hypervolume {volume:.4g}, {self._left(trials)}"
         self.bar.update(self.task, note=note)

@@ -25,6 +25,7 @@ from nas.errors import InputError
 
 COMPLETE, STOPPED, FAILED = "complete", "stopped", "failed"
 TRIALS, REJECTED, BASELINES = "trials.jsonl", "rejected.jsonl", "baselines.jsonl"
+LOCK = ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +91,18 @@ def cost_dict(cost: Cost) -> dict[str, int]:
 
 def append_line(path: Path, text: str) -> None:
     """Append a line so that it is on the disk when this returns, or not in the file at all."""
-    with path.open("ab") as file:
+    # NOTE: no buffer: on closing, it would write the rest of a line that was taken back.
+    with path.open("ab", buffering=0) as file:
         size = file.tell()
         try:
-            file.write(text.encode() + b"\n")
-            file.flush()
+            rest = text.encode() + b"\n"
+            while rest:
+                rest = rest[file.write(rest) :]
             os.fsync(file.fileno())
-        except OSError:
+        except OSError as error:
             with contextlib.suppress(OSError):  # a full disk must not leave half a line
                 os.truncate(path, size)
+            error.filename = str(path)
             raise
 
 
@@ -146,7 +150,8 @@ def write_atomic(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError:
+    except OSError as error:
+        error.filename = str(path)
         temporary.unlink(missing_ok=True)
         raise
 
@@ -172,7 +177,7 @@ def read_json(path: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[IO[str]]:
     """Hold a run's folder alone; raises InputError where another search does."""
-    with (folder / ".lock").open("w") as file:
+    with (folder / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from nas import reference
 from nas.budget import Budget
-from nas.cost import Cost, cost, layer_cost
+from nas.cost import Cost, cost
 from nas.metrics import METRICS
 from nas.networks import Network
 from nas.space import Space
@@ -41,20 +41,35 @@ def _table(title: str, *columns: str, text: int = 1) -> Table:
 
 
 def profile(
-    networks: Sequence[Network], *, latency: bool = False, layers: bool = False
+    networks: Sequence[Network],
+    *,
+    latency: bool = False,
+    layers: bool = False,
+    compare: bool = False,
+    guidelines: bool = False,
+    roofline: bool = False,
 ) -> list[dict[str, Any]]:
-    """Counts of each network, its measured latency and its layers where asked for."""
+    """Counts of each network, and what else is asked for; see docs/cost.md."""
+    from nas import analysis
+
     if latency:
         from nas.latency import calibrate, measure
 
         unit = calibrate()
     found = []
     for network in networks:
-        row = _counts(network.name, network.resolution, cost(network.graph))
+        graph = network.graph
+        row = _counts(network.name, network.resolution, cost(graph))
         if latency:
-            row["latency_ms"] = measure(network.graph, reference_ms=unit).latency_ms
+            row["latency_ms"] = measure(graph, reference_ms=unit).latency_ms
+        if layers or compare:
+            row |= analysis.totals(graph)
         if layers:
-            row["layers"] = _layers(network)
+            row["layers"] = [layer.to_dict() for layer in analysis.count_layers(graph)]
+        if guidelines:
+            row["guidelines"] = [rule.to_dict() for rule in analysis.guidelines(graph)]
+        if roofline:
+            row["roofline"] = analysis.roofline(graph).to_dict()
         found.append(row)
     return found
 
@@ -70,16 +85,6 @@ def _counts(name: str, resolution: int, counted: Cost) -> dict[str, Any]:
     }
 
 
-def _layers(network: Network) -> list[dict[str, Any]]:
-    rows = []
-    for node in network.graph.nodes[1:]:
-        counted = layer_cost(network.graph, node)
-        row: dict[str, Any] = {"path": node.path, "layer": type(node.layer).__name__.lower()}
-        row |= {"shape": list(node.shape), "params": counted.params, "macs": counted.macs}
-        rows.append(row | {"traffic_bytes": counted.traffic})
-    return rows
-
-
 def print_networks(rows: Sequence[dict[str, Any]]) -> None:
     names = ["params", "macs", "activations", "memory", *(["latency"] * ("latency_ms" in rows[0]))]
     table = _table("", "network", "pixels", *names)
@@ -89,22 +94,6 @@ def print_networks(rows: Sequence[dict[str, Any]]) -> None:
         if "latency_ms" in row:
             cells.append(METRICS["latency"].format(row["latency_ms"]))
         table.add_row(row["name"], str(row["resolution"]), *cells)
-    _print(table)
-
-
-def print_layers(row: dict[str, Any]) -> None:
-    numbers = ("params", "macs", "share", "traffic")
-    table = _table(row["name"], "path", "layer", "output", *numbers, text=2)
-    for layer in row["layers"]:
-        table.add_row(
-            layer["path"],
-            layer["layer"],
-            "×".join(map(str, layer["shape"])),
-            f"{layer['params']:,}",
-            f"{layer['macs']:,}",
-            f"{layer['macs'] / max(row['macs'], 1):.1%}",
-            METRICS["traffic"].format(layer["traffic_bytes"]),
-        )
     _print(table)
 
 

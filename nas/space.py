@@ -33,6 +33,7 @@ from nas.arch import (
     STAGE_KEYS,
     Architecture,
     Stage,
+    dump_yaml,
     find,
     graph_id,
     hint,
@@ -328,7 +329,7 @@ def parse_space(data: Any, where: str, *, name: str, text: str = "") -> Space:
     _check_defaults(where, defaults, entries, len(data["stages"]))
     return Space(
         name=name,
-        text=text,
+        text=text or dump_yaml(data),
         parameters={p: e for p, e in entries.items() if isinstance(e, Choice | Int)},
         fixed={p: e for p, e in entries.items() if not isinstance(e, Choice | Int)},
         stages=len(data["stages"]),

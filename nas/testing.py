@@ -90,7 +90,7 @@ def _check_data(block: Any) -> None:
     if isinstance(block, type):
         raise BlockError(f"expected a block, got a class: write {block.__name__}()")
     kind = type(block)
-    if not is_dataclass(block) or not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+    if not is_dataclass(block) or not kind.__dataclass_params__.frozen:
         raise BlockError(f"{kind.__name__}: a block must be a frozen dataclass")
     if kind not in BLOCKS.values():
         raise BlockError(f"{kind.__name__}: put @nas.block above it, so that YAML can name it")
@@ -197,6 +197,7 @@ def _check_yaml(block: Block, size: Shape, width: int, stride: int) -> None:
     try:
         again = Architecture.from_dict(yaml.safe_load(arch.to_yaml()))
     except (yaml.YAMLError, InputError) as error:
-        raise BlockError(f"{block}: YAML must bring its settings back, but {error}") from None
+        reason = " ".join(map(str, error.args))
+        raise BlockError(f"{block}: YAML must bring its settings back, but {reason}") from None
     if again != arch or again.id != arch.id:
         raise BlockError(f"{block}: YAML brings back other settings: {again.stages[0].block}")

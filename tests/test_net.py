@@ -96,7 +96,7 @@ def test_initialisation():
         return x.global_pool().linear(256)
 
     module = build(record((32, 8, 8), net), seed=0)
-    for name, fan_out in {"conv": 64 * 9, "depthwise": 25, "conv_1": 32}.items():
+    for name, fan_out in {"conv": 64 * 9, "depthwise": 64 * 25, "conv_1": 128}.items():
         std = module.get_submodule(name).conv.weight.std().item()
         assert std == pytest.approx((2 / fan_out) ** 0.5, rel=0.05), name
     assert module.linear.linear.weight.std().item() == pytest.approx(0.01, rel=0.05)

@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeVar
 from nas.latency.backends import Run
 from nas.latency.lock import alone
 
-TURN_MS = 3.0  # of one network before the other has its turn
+TURN_MS = 2.0  # timed of one network before the other has its turn
 WARM_UP_MS = 250.0  # at most, a network
 STEADY = 0.05  # a network is warm where the medians of successive runs differ by less
 _T = TypeVar("_T")
@@ -78,7 +78,7 @@ class Block(NamedTuple):
 def alternate(candidate: Run, reference: Run, watch: Stopwatch) -> Iterator[Block]:
     """Blocks without end, after a warm-up."""
     networks = candidate, reference
-    runs = [round(TURN_MS / watch.warm_up(run)) for run in networks]
+    runs = [max(1, round(TURN_MS / watch.warm_up(run))) for run in networks]
     while True:
         for first in (0, 1):
             turns = {i: _turn(networks[i], runs[i], watch) for i in (first, 1 - first)}
@@ -86,13 +86,13 @@ def alternate(candidate: Run, reference: Run, watch: Stopwatch) -> Iterator[Bloc
 
 
 def _turn(run: Run, runs: int, watch: Stopwatch) -> list[Times]:
-    """Times of `runs` runs, at least of one, after as many without timing.
+    """Times of `runs` runs, after as many that are not timed.
 
-    The other network has filled the caches: the first run of a millisecond takes 10 % longer, the
-    second 4 %. One that is long by itself hardly notices.
+    The other network has filled the caches: the first run of one that takes two milliseconds is
+    8 % slower for it, and by how much changes with what the neighbours do.
     """
     watch.turn(run, runs)
-    return watch.turn(run, max(1, runs))
+    return watch.turn(run, runs)
 
 
 def until_sure(blocks: Iterator[Block], precision: float, ms: float, least: int) -> list[Block]:

@@ -1,0 +1,112 @@
+"""What is settled before the first trial: that the budget can be met; the hypervolume reference."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Sequence
+
+from nas.budget import Budget
+from nas.errors import InputError
+from nas.gate import Gate, excess_of
+from nas.metrics import METRICS
+from nas.space import Candidate, Space
+
+SAMPLE = 200  # architectures that the largest cost is taken from
+
+
+def check_budget(space: Space, budget: Budget, seed: int = 0) -> None:
+    """Raise InputError where no architecture meets the counted limits, with the smallest found.
+
+    Limits that each can be met, but not together, are named together.
+    """
+    rng = random.Random(seed)
+    failures: list[Exception] = []
+    for _ in range(100):
+        try:
+            if excess_of(budget, space.candidate(space.sample(rng))) <= 0:
+                return
+        except Exception as error:  # a user's block may raise anything
+            failures.append(error)
+    if len(failures) == 100:
+        raise InputError(
+            f"space {space.name}: none of 100 architectures can be built: "
+            f"{type(failures[0]).__name__}: {failures[0]}"
+        )
+    nearest = space.minimise(lambda candidate: excess_of(budget, candidate), seed=seed)
+    if excess_of(budget, nearest) > 0:
+        raise InputError(_unmet(space, budget, nearest, seed))
+
+
+def _unmet(space: Space, budget: Budget, nearest: Candidate, seed: int) -> str:
+    for name, limit in budget.limits:
+        if name == "latency":
+            continue
+
+        def value(candidate: Candidate, name: str = name) -> float:
+            return float(getattr(candidate.cost, name))
+
+        smallest = value(space.minimise(value, seed=seed))
+        if smallest > limit:
+            metric = METRICS[name]
+            return (
+                f"budget {metric.format(limit)} {name}: space {space.name} cannot meet it, "
+                f"the smallest {name} found is {metric.format(smallest)}"
+            )
+    counts = ", ".join(
+        f"{METRICS[name].format(getattr(nearest.cost, name))} {name}"
+        for name, _ in budget.limits
+        if name != "latency"
+    )
+    return (
+        f"budget {budget}: space {space.name} can meet each limit but not all at once; "
+        f"the nearest architecture found has {counts}"
+    )
+
+
+def check_latency(gate: Gate) -> None:
+    """Raise InputError where the smallest networks found are over the latency budget."""
+    space, limit = gate.space, gate.budget["latency"]
+    found = []
+    for name in ("macs", "traffic", "activations"):
+
+        def score(candidate: Candidate, name: str = name) -> float:
+            over = max(excess_of(gate.budget, candidate), 0.0)
+            return float(getattr(candidate.cost, name)) * (1 + 1e6 * over)
+
+        found.append(gate.latency(space.minimise(score)).latency_ms)
+        if found[-1] <= limit:
+            return
+    format = METRICS["latency"].format
+    raise InputError(
+        f"budget {format(limit)} latency: space {space.name} cannot meet it on this machine, "
+        f"the smallest networks found take {format(min(found))} or more"
+    )
+
+
+def hypervolume_reference(
+    gate: Gate, objectives: Sequence[str], classes: int, seed: int
+) -> dict[str, float]:
+    """Chance accuracy, and each cost's limit or the largest of a sample within the budget."""
+    sample = random_candidates(gate, SAMPLE, seed)
+    allowed = [c for c in sample if excess_of(gate.budget, c) <= 0] or sample
+    largest = sorted(allowed, key=lambda c: c.cost.macs + c.cost.traffic)[-3:]
+    found = {"accuracy": 1 / classes}
+    for name in objectives:
+        if name in gate.budget:
+            found[name] = gate.budget[name]
+        elif name == "latency":
+            found[name] = max(gate.latency(c).latency_ms for c in largest)
+        elif name != "accuracy":
+            found[name] = float(max(getattr(c.cost, name) for c in allowed))
+    return found
+
+
+def random_candidates(gate: Gate, count: int, seed: int) -> list[Candidate]:
+    """So many random points of the space, without those whose blocks raise."""
+    rng = random.Random(seed)
+    found = []
+    for _ in range(count):
+        with contextlib.suppress(Exception):  # a user's block may raise anything
+            found.append(gate.space.candidate(gate.space.sample(rng)))
+    return found

@@ -1,0 +1,126 @@
+"""Searches that take seconds: the space `tiny` on digits, one epoch of a hundred small images."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import nas
+from nas.cli import main
+from nas.train import Recipe
+
+os.environ["OMP_NUM_THREADS"] = "1"  # of the subprocesses
+torch.set_num_threads(1)
+
+RECIPE = Recipe(epochs=1, batch=20, subset=100, proxy_resolution=16)
+QUICK = {"space": "tiny", "objectives": ("accuracy", "macs"), "trials": 4, "recipe": RECIPE}
+RECIPE_YAML = "{epochs: 1, batch: 20, subset: 100, proxy_resolution: 16}\n"
+
+Search = Callable[..., nas.Run]
+
+
+@pytest.fixture(scope="session")
+def quick() -> Search:
+    """nas.search with the settings of a search of about a second."""
+    return lambda out, **settings: nas.search(**{**QUICK, **settings}, out=out)
+
+
+@pytest.fixture(scope="session")
+def finished(quick: Search, tmp_path_factory: pytest.TempPathFactory) -> nas.Run:
+    """A run of eight trials, to be read only."""
+    return quick(tmp_path_factory.mktemp("finished") / "run", trials=8)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: its exit code and its two streams."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Outcome]
+
+
+@pytest.fixture
+def cli(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Cli:
+    """Run a command line in this process, in an empty folder."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # main() puts the working folder first
+
+    def call(*words: object) -> Outcome:
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Outcome(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def quick_flags(tmp_path: Path) -> list[str]:
+    """The same settings for the command line."""
+    recipe = tmp_path / "quick.yaml"
+    recipe.write_text(RECIPE_YAML)
+    return ["--space", "tiny", "--objectives", "accuracy,macs", "--recipe", str(recipe)]
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start the command line as a process of its own; killed where a test leaves it running."""
+    with ExitStack() as processes:
+
+        def start(*words: object, cwd: Path = tmp_path) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "nas.cli", *map(str, words)],
+                cwd=cwd,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            processes.enter_context(process)
+            processes.callback(process.kill)
+            return process
+
+        yield start
+
+
+def wait_for(happened: Callable[[], Any], process: subprocess.Popen[str]) -> None:
+    """Wait until something holds that a running process brings about."""
+    while not happened():
+        if process.poll() is not None:
+            pytest.fail(f"the process ended: {process.communicate()}")
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def full_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """A context in which no file grows beyond so many bytes, as on a disk that is full."""
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
