@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
-import os
 import random
 import sys
 import time
@@ -118,8 +117,11 @@ def resume(
     if info.get("format") != FORMAT:
         raise InputError(f"{folder}/run.json: expected format {FORMAT}, got {info.get('format')!r}")
     settings = Settings.from_dict(info["settings"])
-    changed = {"trials": trials, "time": time}
-    settings = replace(settings, **{k: v for k, v in changed.items() if v is not None})
+    settings = replace(
+        settings,
+        trials=settings.trials if trials is None else trials,
+        time=settings.time if time is None else time,
+    )
     _import_blocks(settings.blocks)
     text = (folder / "space.yaml").read_text()
     space = parse_space(yaml.safe_load(text), f"{folder}/space.yaml", name=info["space"], text=text)
@@ -127,7 +129,7 @@ def resume(
 
 
 def _check_free(folder: Path) -> None:
-    if folder.exists() and not (folder.is_dir() and {*os.listdir(folder)} <= {LOCK}):
+    if folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= {LOCK}):
         raise InputError(f"{folder}: exists; go on with --resume {folder}, or name another --out")
 
 

@@ -46,9 +46,7 @@ class Recipe:
                     f"recipe: {name}: expected a number above zero, got {getattr(self, name)!r}"
                 )
         if not 0 <= self.weight_decay < math.inf:
-            raise InputError(
-                f"recipe: weight_decay: expected 0 or more, got {self.weight_decay!r}"
-            )
+            raise InputError(f"recipe: weight_decay: expected 0 or more, got {self.weight_decay!r}")
         if self.stem_stride not in (None, 1, 2):
             raise InputError(f"recipe: stem_stride: expected 1 or 2, got {self.stem_stride!r}")
         for name in ("momentum", "label_smoothing"):

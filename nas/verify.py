@@ -89,7 +89,7 @@ def _fvcore(module: nn.Module, shape: Shape) -> Counter[str]:
     device = None if parameter is None else parameter.device
     image = torch.zeros(1, *shape, device=device)
     # fvcore traces with torch.jit, which warns that it is deprecated.
-    with _evaluating(module), torch.no_grad(), warnings.catch_warnings():
+    with _evaluating(module), _one_thread(), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         analysis = FlopCountAnalysis(module, image).tracer_warnings("none")
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
@@ -107,6 +107,17 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part in training:
             part.training = True
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A single image is as fast on one thread, and ten times as fast where others use the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _params(module: nn.Module) -> Counter[str]:

@@ -55,9 +55,7 @@ Cli = Callable[..., Outcome]
 
 
 @pytest.fixture
-def cli(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Cli:
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
     """Run a command line in this process, in an empty folder."""
     folder = tmp_path / "cwd"
     folder.mkdir()

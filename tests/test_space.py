@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from functools import cache
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -343,6 +345,37 @@ def test_no_published_stage_table_was_forgotten():
         if isinstance(network.network, Architecture) and not name.endswith("_cifar")
     }
     assert tables - POINTS.keys() == {"mobilenet_v1_embedding"}  # the body of mobilenet_v1_x1_0
+
+
+PAGE = (Path(__file__).parent.parent / "docs" / "published.md").read_text(encoding="utf-8")
+NEAREST = re.findall(
+    r"\| (\w+) \| ([\d,]+) \| ([\d,]+) \| (\w+), α ([\d.]+), stem (\d+), ([\d× ]+), head (\d+)"
+    r"(?:, )?(.*) \| ([\d,]+) \| ([\d,]+) \|",
+    PAGE,
+)
+
+
+@pytest.mark.parametrize("row", NEAREST, ids=[row[0] for row in NEAREST])
+def test_the_page_of_published_networks_has_the_right_figures(row):
+    name, *published, block, alpha, stem, stages, head, settings, params, macs = row
+    widths, depths = zip(*(map(int, stage.split("×")) for stage in stages.split()), strict=True)
+    once = {"stem.width": int(stem), "head.width": int(head), "resolution_multiplier": 1}
+    columns = {"kernel": 3, "expansion": 2, "groups": 1, "ratio": 2, "squeeze": 0.25}
+    columns |= {"attention": "none", "activation": "relu", "block": block}
+    columns |= {
+        key: yaml.safe_load(v) for key, v in map(str.split, filter(None, settings.split(", ")))
+    }
+    columns |= {"width": list(widths), "depth": list(depths)}
+    space = space_of("mobile")
+    near = space.candidate(point(space, {**once, "width_multiplier": float(alpha)}, **columns)).cost
+    assert [f"{n:,}" for n in (near.params, near.macs)] == [params, macs]
+    found = cost(load(name))
+    assert [f"{n:,}" for n in (found.params, found.macs)] == published
+
+
+def test_the_page_of_published_networks_has_every_space():
+    assert len(NEAREST) == 9
+    assert all(f"`{name}`" in PAGE for name in SPACES)
 
 
 # Suggesting, sampling, walking -------------------------------------------------------------------
