@@ -2,7 +2,7 @@
 
 Six networks of four families, and four widths of one family, at 224 pixels, one image, one thread.
 The last rows of each set are Kendall's τ of every column against latency, and the probability of
-one as large by chance. Of six networks τ has a standard error of about 0.36 where there is no
+one as large by chance. Of six networks τ has a standard error of about 0.35 where there is no
 relation, so only large differences mean something; run it on a machine that does nothing else.
 """
 

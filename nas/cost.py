@@ -98,7 +98,7 @@ def _fold(graph: Graph, keep_input: bool) -> Cost:
     return Cost(macs, params, activations, BYTES * traffic, BYTES * peak)
 
 
-_fold_fragment = lru_cache(maxsize=2**11)(_fold)
+_fold_fragment = lru_cache(maxsize=2**8)(_fold)
 
 
 def layer_cost(graph: Graph, node: Node) -> Cost:

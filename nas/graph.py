@@ -388,10 +388,10 @@ class Tensor:
     each layer with weights; names that occur twice in a scope are numbered.
     """
 
-    __slots__ = ("_recorder", "index", "shape")
+    __slots__ = ("_items", "index", "shape")
 
-    def __init__(self, recorder: _Recorder, index: int, shape: Shape) -> None:
-        self._recorder = recorder
+    def __init__(self, items: list[Item], index: int, shape: Shape) -> None:
+        self._items = items  # of the recording that this tensor is part of
         self.index = index
         self.shape = shape
 
@@ -415,7 +415,7 @@ class Tensor:
         """Convolution to `width` channels; padded to keep the size at stride 1 by default."""
         shape = self.shape
         layer = _conv(shape[0], width, kernel, stride, padding, groups, bias, norm, act)
-        return self._recorder.add(layer, (self.index,), layer.shape(shape), name)
+        return _add(self._items, layer, (self.index,), layer.shape(shape), name)
 
     def depthwise(
         self,
@@ -431,7 +431,7 @@ class Tensor:
         shape = self.shape
         c = shape[0]
         layer = _conv(c, c * multiplier, kernel, stride, None, c, False, norm, act)
-        return self._recorder.add(layer, (self.index,), layer.shape(shape), name)
+        return _add(self._items, layer, (self.index,), layer.shape(shape), name)
 
     def linear(
         self, width: int, *, bias: bool = True, act: Act | None = None, name: str = "linear"
@@ -487,7 +487,7 @@ class Tensor:
         from nas.verify import measure_module  # imports torch, so only where one is asked for
 
         layer = measure_module(factory, self.shape)
-        return self._recorder.add(layer, (self.index,), layer.out, name)
+        return _add(self._items, layer, (self.index,), layer.out, name)
 
     def __add__(self, other: Tensor) -> Tensor:
         return _apply("add", Add, (), self, other)
@@ -505,18 +505,19 @@ def concat(
 
 def record(size: Shape, network: Callable[[Tensor], Tensor]) -> Graph:
     """The graph of `network` applied to an image of shape `size`."""
-    recorder = _Recorder()
-    out = network(recorder.add(Input(size), (), size, "input"))
-    if out.index != len(recorder.items) - 1:
+    items: list[Item] = []
+    out = network(_add(items, _interned(Input, (size,)), (), size, "input"))
+    if out.index != len(items) - 1:
         raise ValueError(f"the network's output must be its last layer, but got {out.index=}")
-    return Graph(tuple(recorder.items))
+    return Graph(tuple(items))
 
 
 def fragment(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Let `function(x, *settings)` be recorded once for each input shape and settings.
 
-    Elsewhere what was recorded is used again, and so is its cost: networks repeat themselves. The
-    settings must be hashable. `name` prefixes the paths of all that the function records.
+    Elsewhere what was recorded is used again, and so is its cost: the blocks of a stage are equal
+    but for the first. Few are kept, since what lies in the processor's own cache is worth more than
+    a hit among many. The settings must be hashable. `name` prefixes the paths of all that the function records.
     """
     recorded = _recorder_of(function)
 
@@ -525,7 +526,7 @@ def fragment(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if len(graph.items) == 1:  # the function returned its input
             return x
         prefix = f"{name}." if name else ""
-        return x._recorder.add(graph, (x.index,), graph.items[-1][2], prefix)
+        return _add(x._items, graph, (x.index,), graph.items[-1][2], prefix)
 
     return update_wrapper(applied, function)
 
@@ -533,37 +534,33 @@ def fragment(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def _recorder_of(
     function: Callable[..., Tensor],
 ) -> Callable[[Shape, tuple[Any, ...]], Graph]:
-    @lru_cache(maxsize=2**11)
+    @lru_cache(maxsize=2**7)
     def recorded(shape: Shape, settings: tuple[Any, ...]) -> Graph:
         return record(shape, lambda x: function(x, *settings))
 
     return recorded
 
 
-class _Recorder:
-    __slots__ = ("items",)
-
-    def __init__(self) -> None:
-        self.items: list[Item] = []
-
-    def add(self, layer: Layer | Graph, inputs: tuple[int, ...], shape: Shape, name: str) -> Tensor:
-        items = self.items
-        items.append((layer, inputs, shape, name))
-        return Tensor(self, len(items) - 1, shape)
+def _add(
+    items: list[Item], layer: Layer | Graph, inputs: tuple[int, ...], shape: Shape, name: str
+) -> Tensor:
+    items.append((layer, inputs, shape, name))
+    return Tensor(items, len(items) - 1, shape)
 
 
 def _apply(name: str, cls: type[Layer], settings: tuple[Any, ...], *inputs: Tensor) -> Tensor:
-    layer = _interned(cls, settings)  # type: ignore[arg-type]  # mypy: Layer is no Hashable
+    layer = _interned(cls, settings)
     shape = layer.shape(*[x.shape for x in inputs])
-    return inputs[0]._recorder.add(layer, tuple([x.index for x in inputs]), shape, name)
+    return _add(inputs[0]._items, layer, tuple([x.index for x in inputs]), shape, name)
 
 
-@lru_cache(maxsize=2**16)
-def _interned(cls: type[Layer], settings: tuple[Any, ...]) -> Layer:
-    return cls(*settings)
+@lru_cache(maxsize=2**12)
+def _interned(cls: Any, settings: tuple[Any, ...]) -> Layer:  # mypy: a class is no Hashable
+    layer: Layer = cls(*settings)
+    return layer
 
 
-@lru_cache(maxsize=2**16)
+@lru_cache(maxsize=2**14)
 def _conv(
     inputs: int,
     outputs: int,

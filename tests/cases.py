@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any, get_args
 
 import torch
+from hypothesis import settings
 
 from nas.arch import Architecture, Stage
 from nas.blocks import (
@@ -26,6 +27,8 @@ from nas.blocks import (
 )
 from nas.graph import ACTIVATIONS, Gate, Graph, record
 
+settings.register_profile("nas", deadline=None)  # a busy machine is slow, not wrong
+settings.load_profile("nas")
 torch.set_num_threads(1)  # maps this small gain nothing from two, and lose on a busy machine
 
 SIZE = (16, 13, 11)  # odd and not square, so that padding and rounding show

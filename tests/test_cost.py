@@ -31,8 +31,6 @@ from nas.net import build
 from nas.reference import load
 from nas.space import load_space
 
-torch.set_num_threads(1)
-
 MOBILE = load_space("mobile")
 NETWORKS = ["mobilenet_v3_large", "shufflenet_v2_x1_0", "googlenet", "ghostnet_x1_0"]
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import optuna
 import pytest
-import torch
 import yaml
+from cases import FAMILIES
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.arch import Architecture, graph_id, trace
-from nas.blocks import BLOCKS
+from nas.blocks import BLOCKS, name_of
 from nas.cost import cost
 from nas.errors import InputError
 from nas.graph import Graph
@@ -35,8 +35,6 @@ from nas.space import (
     space_names,
 )
 from nas.verify import verify
-
-torch.set_num_threads(1)
 
 SPACES = space_names()
 space_of = cache(load_space)
@@ -500,6 +498,11 @@ INACTIVE = {
     "inception": ("expansion", "groups", "ratio", "squeeze"),
 }
 KEYS = ("kernel", "expansion", "groups", "ratio", "squeeze", "attention", "activation")
+
+
+def test_mobile_has_every_family():
+    assert set(space_of("mobile").parameters["stages.0.block"].values) == INACTIVE.keys()
+    assert {name_of(family) for family in FAMILIES} == INACTIVE.keys() | {"pool"}
 
 
 @pytest.mark.parametrize("block", INACTIVE)
