@@ -506,7 +506,7 @@ def concat(
 def record(size: Shape, network: Callable[[Tensor], Tensor]) -> Graph:
     """The graph of `network` applied to an image of shape `size`."""
     items: list[Item] = []
-    out = network(_add(items, _interned(Input, (size,)), (), size, "input"))
+    out = network(_add(items, Input(size), (), size, "input"))
     if out.index != len(items) - 1:
         raise ValueError(f"the network's output must be its last layer, but got {out.index=}")
     return Graph(tuple(items))
@@ -517,7 +517,8 @@ def fragment(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
     Elsewhere what was recorded is used again, and so is its cost: the blocks of a stage are equal
     but for the first. Few are kept, since what lies in the processor's own cache is worth more than
-    a hit among many. The settings must be hashable. `name` prefixes the paths of all that the function records.
+    a hit among many. The settings must be hashable. `name` prefixes the paths of all that the
+    function records.
     """
     recorded = _recorder_of(function)
 
@@ -549,15 +550,14 @@ def _add(
 
 
 def _apply(name: str, cls: type[Layer], settings: tuple[Any, ...], *inputs: Tensor) -> Tensor:
-    layer = _interned(cls, settings)
+    layer = _interned(cls, settings)  # type: ignore[arg-type]  # a class is no Hashable
     shape = layer.shape(*[x.shape for x in inputs])
     return _add(inputs[0]._items, layer, tuple([x.index for x in inputs]), shape, name)
 
 
 @lru_cache(maxsize=2**12)
-def _interned(cls: Any, settings: tuple[Any, ...]) -> Layer:  # mypy: a class is no Hashable
-    layer: Layer = cls(*settings)
-    return layer
+def _interned(cls: type[Layer], settings: tuple[Any, ...]) -> Layer:
+    return cls(*settings)
 
 
 @lru_cache(maxsize=2**14)
