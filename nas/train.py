@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from nas.data import Data, Images, augment, to_batch
 from nas.errors import InputError
 
 EVALUATION_BATCH = 256
+NUMBER = re.compile(r"[\d.]+e[+-]?\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ class Recipe:
         for key in mapping(data, where):
             if key not in known:
                 raise InputError(f"{where}: unknown key {key!r}; {hint(key, known)}")
-        recipe: Recipe = validated(cls, data, where)
+        # YAML 1.1 takes 1e-3, without a point and a sign, for text.
+        read = {k: float(v) if NUMBER.fullmatch(str(v)) else v for k, v in data.items()}
+        recipe: Recipe = validated(cls, read, where)
         return recipe
 
     def but(self, **fields: Any) -> Recipe:
@@ -72,7 +76,7 @@ class Recipe:
     @classmethod
     def from_yaml(cls, path: str | Path) -> Recipe:
         """Read a recipe file; raises InputError."""
-        return cls.from_dict(load_yaml(path), str(path))
+        return cls.from_dict(load_yaml(path), f"{path}: recipe")
 
 
 class Diverged(RuntimeError):
