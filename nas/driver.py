@@ -272,7 +272,7 @@ class Search:
                 self.progress.say(f"{end}; the search ends after {len(self.trials)} trials")
                 return
             candidate = self.space.candidate(dict(asked.params))
-            trial = self._evaluate(candidate, asked._cached_frozen_trial, started)
+            trial = self._evaluate(candidate, study.get_trials(deepcopy=False)[-1], started)
             self._tell(study, asked, trial)
             append_line(self.folder / TRIALS, trial.to_json())
             self.trials.append(trial)

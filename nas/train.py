@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -114,23 +115,35 @@ def train(
     )
     module.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     curve = []
-    for epoch in range(recipe.epochs):
-        order = torch.randperm(len(images), generator=generator)[: steps * batch]
-        total = 0.0
-        for index in torch.split(order, batch):
-            x, y = _batch(images, index, data, recipe, generator, device)
-            loss = F.cross_entropy(module(x), y, label_smoothing=recipe.label_smoothing)
-            if not math.isfinite(value := loss.item()):
-                raise Diverged(f"the loss became {value} in epoch {epoch + 1}")
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            total += value
-        curve.append(total / steps)
-        if on_epoch:
-            on_epoch(epoch, curve[-1])
+    with _dropout_follows(seed, device):
+        for epoch in range(recipe.epochs):
+            order = torch.randperm(len(images), generator=generator)[: steps * batch]
+            total = 0.0
+            for index in torch.split(order, batch):
+                x, y = _batch(images, index, data, recipe, generator, device)
+                loss = F.cross_entropy(module(x), y, label_smoothing=recipe.label_smoothing)
+                if not math.isfinite(value := loss.item()):
+                    raise Diverged(f"the loss became {value} in epoch {epoch + 1}")
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                schedule.step()
+                total += value
+            curve.append(total / steps)
+            if on_epoch:
+                on_epoch(epoch, curve[-1])
     return curve
+
+
+@contextmanager
+def _dropout_follows(seed: int, device: str) -> Iterator[None]:
+    """Seed torch's own random state, which dropout draws from, and leave it as it was."""
+    gpus = [torch.cuda.current_device()] if device == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        torch.default_generator.manual_seed(seed)
+        if gpus:
+            torch.cuda.manual_seed(seed)
+        yield
 
 
 def _groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

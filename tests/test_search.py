@@ -325,6 +325,12 @@ def test_resume_to_a_higher_total_remembers_it(run):
     assert (run.path / "trials.jsonl").read_bytes().startswith(before)
 
 
+def test_generations_go_on(run):
+    found = nas.resume(run.path, trials=10)
+    generations = [trial.sampler["NSGAIISampler:generation"] for trial in found.records]
+    assert generations == [0] * 8 + [1] * 2
+
+
 def test_resume_of_a_finished_run_rewrites_its_front(run):
     trials, front = (run.path / "trials.jsonl").read_bytes(), (run.path / "front.csv").read_text()
     for name in ("front.csv", "front.png"):
