@@ -17,7 +17,7 @@ from statistics import median
 
 from nas.arch import Architecture, trace
 from nas.cost import cost
-from nas.space import load_space, space_names
+from nas.space_file import load_space, space_names
 
 COSTED, ROUNDS, TRACED, CHECKED = 4000, 5, 20, 200
 OUT = Path(__file__).with_suffix(".csv")

@@ -15,7 +15,7 @@ from nas.blocks import block, head
 from nas.budget import Budget
 from nas.cost import Cost, cost
 from nas.errors import InputError
-from nas.space import load_space
+from nas.space_file import load_space
 
 if TYPE_CHECKING:
     from nas.driver import resume, search

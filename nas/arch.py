@@ -22,7 +22,8 @@ import yaml
 
 from nas.blocks import BLOCKS, HEADS, Block, Head, name_of
 from nas.errors import InputError
-from nas.graph import Graph, Shape, Tensor, fragment, record
+from nas.graph import Graph, Tensor, fragment, record
+from nas.layers import Shape
 
 FORMAT = 1  # of architecture files
 STAGE_KEYS = ("block", "depth", "width", "stride")

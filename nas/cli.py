@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import importlib
 import json
 import re
 import sys
@@ -16,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from nas.blocks import import_blocks
 from nas.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.path.insert(0, "")  # modules of a person's own, for --blocks and --data module:function
     options = _parser().parse_args(argv)
     try:
-        _import_blocks(getattr(options, "blocks", None) or ())
+        import_blocks(getattr(options, "blocks", None) or ())
         return int(options.run(options) or 0)
     except InputError as error:
         return _fail(str(error), 2)
@@ -60,16 +60,6 @@ def search_main() -> int:
 def _fail(message: str, code: int) -> int:
     print(f"{PROGRAM}: {message}", file=sys.stderr)
     return code
-
-
-def _import_blocks(modules: Sequence[str]) -> None:
-    for name in modules:
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # a person's module may raise anything
-            raise InputError(
-                f"--blocks {name}: cannot be imported: {type(error).__name__}: {error}"
-            ) from error
 
 
 # Options -----------------------------------------------------------------------------------------
@@ -294,7 +284,7 @@ def _print_profile(options: argparse.Namespace, found: list[dict[str, Any]]) -> 
 def _spaces(options: argparse.Namespace) -> None:
     from nas.budget import Budget
     from nas.show import look_into, overview, print_space, print_spaces
-    from nas.space import load_space, space_names
+    from nas.space_file import load_space, space_names
 
     budget = Budget.parse(options.budget or ())
     names = [options.space] if options.space else space_names()

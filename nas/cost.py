@@ -21,7 +21,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from nas.graph import Graph, Node, elements
+from nas.graph import Graph, Node
+from nas.layers import elements
 
 BYTES = 4  # of one fp32 number
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 import random
 import sys
 import time
@@ -19,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from nas.arch import last_map, trace
 from nas.baselines import baseline
+from nas.blocks import import_blocks
 from nas.budget import Budget
 from nas.errors import InputError
 from nas.evaluate import Task, cached_data, evaluate
@@ -48,7 +48,8 @@ from nas.records import (
 from nas.run import Run
 from nas.samplers import GatedSampler, SpaceExhausted, make_sampler
 from nas.settings import Settings, machine, versions
-from nas.space import RESOLUTION, Candidate, Params, Space, load_space, parse_space, proxy_side
+from nas.space import RESOLUTION, Candidate, Params, Space, proxy_side
+from nas.space_file import load_space, parse_space
 from nas.train import Recipe
 
 FORMAT = 1  # of run.json and trials.jsonl
@@ -122,7 +123,7 @@ def resume(
         trials=settings.trials if trials is None else trials,
         time=settings.time if time is None else time,
     )
-    _import_blocks(settings.blocks)
+    import_blocks(settings.blocks)
     text = (folder / "space.yaml").read_text()
     space = parse_space(yaml.safe_load(text), f"{folder}/space.yaml", name=info["space"], text=text)
     return Search(folder, settings, space, progress or Progress(), info).run()
@@ -131,16 +132,6 @@ def resume(
 def _check_free(folder: Path) -> None:
     if folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= {LOCK}):
         raise InputError(f"{folder}: exists; go on with --resume {folder}, or name another --out")
-
-
-def _import_blocks(modules: Sequence[str]) -> None:
-    for name in modules:
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # a person's module may raise anything
-            raise InputError(
-                f"--blocks {name}: cannot be imported: {type(error).__name__}: {error}"
-            ) from error
 
 
 def _stamp() -> str:

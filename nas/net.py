@@ -24,7 +24,8 @@ import torch
 from torch import fx, nn
 
 from nas.arch import Architecture, trace
-from nas.graph import (
+from nas.graph import Graph, Node
+from nas.layers import (
     EPSILON,
     Act,
     Activate,
@@ -34,13 +35,11 @@ from nas.graph import (
     Conv,
     Dropout,
     GlobalPool,
-    Graph,
     Input,
     Layer,
     Linear,
     Module,
     Multiply,
-    Node,
     Norm,
     Pool,
     Scale,

@@ -19,7 +19,8 @@ import yaml
 from nas.arch import Architecture, Stage
 from nas.blocks import BLOCKS, Block, Classifier, ConvBlock
 from nas.errors import InputError
-from nas.graph import Graph, Module, Shape, Tensor, record
+from nas.graph import Graph, Tensor, record
+from nas.layers import Module, Shape
 
 if TYPE_CHECKING:
     import torch

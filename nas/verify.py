@@ -19,7 +19,8 @@ from torch import nn
 
 from nas.cost import cost
 from nas.errors import InputError
-from nas.graph import Graph, Module, Shape
+from nas.graph import Graph
+from nas.layers import Module, Shape
 
 OPERATORS = ("conv", "linear")
 

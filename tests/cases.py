@@ -25,7 +25,8 @@ from nas.blocks import (
     ShuffleV1,
     name_of,
 )
-from nas.graph import ACTIVATIONS, Gate, Graph, record
+from nas.graph import Graph, record
+from nas.layers import ACTIVATIONS, Gate
 
 settings.register_profile("nas", deadline=None)  # a busy machine is slow, not wrong
 settings.load_profile("nas")

@@ -30,7 +30,8 @@ from nas.blocks.attention import attend
 from nas.blocks.ghostnet import ghost_module
 from nas.cost import BYTES, cost, layer_cost
 from nas.errors import InputError
-from nas.graph import Conv, Graph, Shape, Tensor, concat, record
+from nas.graph import Graph, Tensor, concat, record
+from nas.layers import Conv, Shape
 from nas.net import build
 from nas.reference import load, names, published
 from nas.verify import fvcore_macs

@@ -42,7 +42,8 @@ from nas.blocks.attention import Attention
 from nas.blocks.base import snake_case
 from nas.blocks.ghostnet import ghost_module
 from nas.cost import cost
-from nas.graph import ACTIVATIONS, Conv, Graph, Layer, Pool, record
+from nas.graph import Graph, record
+from nas.layers import ACTIVATIONS, Conv, Layer, Pool
 
 SEARCHED = [family for family in FAMILIES if not isinstance(family, PoolBlock)]
 WIDTHS = (8, 16, 24, 32, 40, 80, 112, 240)

@@ -14,22 +14,11 @@ from fvcore.nn import ActivationCountAnalysis
 
 from nas.arch import trace
 from nas.cost import BYTES, Cost, cost, layer_cost
-from nas.graph import (
-    Activate,
-    Add,
-    Dropout,
-    Graph,
-    Multiply,
-    Norm,
-    Tensor,
-    concat,
-    elements,
-    fragment,
-    record,
-)
+from nas.graph import Graph, Tensor, concat, fragment, record
+from nas.layers import Activate, Add, Dropout, Multiply, Norm, elements
 from nas.net import build
 from nas.reference import load
-from nas.space import load_space
+from nas.space_file import load_space
 
 MOBILE = load_space("mobile")
 NETWORKS = ["mobilenet_v3_large", "shufflenet_v2_x1_0", "googlenet", "ghostnet_x1_0"]

@@ -16,7 +16,8 @@ from nas.gate import FLUKES, Gate, excess_of
 from nas.graph import Graph
 from nas.latency import Latency
 from nas.samplers import SpaceExhausted
-from nas.space import Space, load_space, parse_space
+from nas.space import Space
+from nas.space_file import load_space, parse_space
 
 EITHER = """
 stem: {block: conv, width: 8, stride: 2}

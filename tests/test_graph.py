@@ -14,7 +14,8 @@ from torch import nn
 from nas.arch import Architecture, Stage, graph_id, trace
 from nas.blocks import Classifier, ConvBlock, Ghost, InvertedResidual
 from nas.cost import cost
-from nas.graph import Conv, Graph, Node, Shape, Tensor, concat, elements, fragment, record
+from nas.graph import Graph, Node, Tensor, concat, fragment, record
+from nas.layers import Conv, Shape, elements
 from nas.reference import load
 
 SIZE = (8, 13, 11)

@@ -13,7 +13,8 @@ from torch import nn
 
 from nas.arch import trace
 from nas.blocks import Classifier, ConvClassifier, Ghost
-from nas.graph import Conv, Graph, Layer, Shape, Tensor, concat, record
+from nas.graph import Graph, Tensor, concat, record
+from nas.layers import Conv, Layer, Shape
 from nas.net import build
 
 

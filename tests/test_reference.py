@@ -19,7 +19,8 @@ from nas.arch import Architecture, graph_id
 from nas.blocks import BLOCKS, Block, Embedding, Inception
 from nas.cost import cost
 from nas.errors import InputError
-from nas.graph import Add, Conv, Graph, Multiply, Node, record
+from nas.graph import Graph, Node, record
+from nas.layers import Add, Conv, Multiply
 from nas.net import build
 from nas.onnx_model import to_onnx
 from nas.reference import NETWORKS, load, names, published

@@ -14,7 +14,7 @@ from nas.errors import InputError
 from nas.gate import Gate
 from nas.samplers import SAMPLERS, GatedSampler, SpaceExhausted, make_sampler
 from nas.samplers.gated import DRAWS
-from nas.space import load_space
+from nas.space_file import load_space
 
 TIGHT = {  # about one random proposal in fifty
     "tiny": ("6.5M-flops", "12k-params"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import signal
 from dataclasses import replace
@@ -155,8 +157,9 @@ def test_a_seed_decides_every_trial(sampler, quick, tmp_path):
 
 def test_a_trial_is_within_the_budget_and_replaced_proposals_cost_no_number(quick, tmp_path):
     budget = ("6M-flops", "6k-params")  # about one proposal in a hundred
-    run = quick(tmp_path / "run", budget=budget, trials=6)
+    run = quick(tmp_path / "run", objectives=("accuracy", "flops"), budget=budget, trials=6)
     check_whole(run, 6)
+    assert run.objectives == ("accuracy", "macs")  # the field's name for them
     assert all(Budget.parse(budget).allows(trial.cost) for trial in run.records)
     assert run.info["hypervolume_reference"]["macs"] == 6e6
 
@@ -375,6 +378,35 @@ def test_a_full_disk_loses_nothing(quick_flags, cli, full_disk, tmp_path):
     again = nas.resume(run)
     check_whole(again, 8)
     assert again.records[: len(done)] == done
+
+
+def test_a_disk_without_space_is_named(quick_flags, cli, tmp_path, monkeypatch):
+    run, synced = tmp_path / "run", iter([None] * 4)  # two files at the start, then two trials
+
+    def fsync(file):
+        if next(synced, "full"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        found = cli("search", *quick_flags, "--trials", 4, "--quiet", "--out", run)
+    assert found.code == 1
+    assert found.err == f"nas: {run}/trials.jsonl: no space left on the disk\n"
+    done = read_trials(run / "trials.jsonl")
+    assert len(done) == 2
+    assert nas.resume(run).records[:2] == done
+
+
+def test_of_two_that_begin_at_once_the_second_gives_way(quick, run, tmp_path, monkeypatch):
+    def meanwhile(*_):
+        run.path.rename(tmp_path / "same")
+        return {}
+
+    before = (run.path / "run.json").read_bytes()
+    monkeypatch.setattr(driver, "hypervolume_reference", meanwhile)
+    with pytest.raises(InputError, match="same: exists; go on with --resume"):
+        quick(tmp_path / "same")
+    assert (tmp_path / "same" / "run.json").read_bytes() == before
 
 
 # Latency -----------------------------------------------------------------------------------------

@@ -24,16 +24,8 @@ from nas.cost import cost
 from nas.errors import InputError
 from nas.graph import Graph
 from nas.reference import NETWORKS, load
-from nas.space import (
-    Choice,
-    Int,
-    Space,
-    deployed_side,
-    load_space,
-    parse_space,
-    proxy_side,
-    space_names,
-)
+from nas.space import Choice, Int, Space, deployed_side, proxy_side
+from nas.space_file import load_space, parse_space, space_names
 from nas.verify import verify
 
 SPACES = space_names()

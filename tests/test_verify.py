@@ -13,7 +13,8 @@ from torch import nn
 from nas.arch import trace
 from nas.cost import cost
 from nas.errors import InputError
-from nas.graph import Conv, Graph, record
+from nas.graph import Graph, record
+from nas.layers import Conv
 from nas.net import build
 from nas.verify import CostMismatch, fvcore_macs, measure_module, verify
 

@@ -22,7 +22,8 @@ from typing import Any
 
 from nas.analysis.layers import count_layers, kind_of
 from nas.cost import BYTES
-from nas.graph import Conv, GlobalPool, Graph, Linear, Module, Node, Pool, elements
+from nas.graph import Graph, Node
+from nas.layers import Conv, GlobalPool, Linear, Module, Pool, elements
 
 WORST = 3  # layers that a guideline names
 

@@ -14,16 +14,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from nas.cost import BYTES, layer_cost
-from nas.graph import (
+from nas.graph import Graph, Node
+from nas.layers import (
     ChannelPool,
     Concat,
     Conv,
     GlobalPool,
-    Graph,
     Layer,
     Linear,
     Module,
-    Node,
     Pool,
     Shape,
     Shuffle,

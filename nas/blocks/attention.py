@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from nas.blocks.base import round_width
-from nas.graph import Activation, Gate, Tensor, concat, fragment
+from nas.graph import Tensor, concat, fragment
+from nas.layers import Activation, Gate
 
 Attention: TypeAlias = Literal["none", "se", "cbam"]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass
+from importlib import import_module
 from math import gcd
 from typing import Any, Protocol, TypeVar, overload, runtime_checkable
 
+from nas.errors import InputError
 from nas.graph import Tensor
 
 
@@ -94,6 +96,17 @@ def _decorator(registry: dict[str, type], cls: Any, name: str | None) -> Any:
 def snake_case(name: str) -> str:
     """ShuffleV2 → shuffle_v2."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def import_blocks(modules: Iterable[str]) -> None:
+    """Import modules that register blocks of a person's own; raises InputError."""
+    for name in modules:
+        try:
+            import_module(name)
+        except Exception as error:  # a person's module may raise anything
+            raise InputError(
+                f"--blocks {name}: cannot be imported: {type(error).__name__}: {error}"
+            ) from error
 
 
 def name_of(x: Block | Head) -> str:

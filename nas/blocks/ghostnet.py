@@ -9,7 +9,8 @@ from typing import Literal, TypeAlias
 
 from nas.blocks.attention import Attention, attend
 from nas.blocks.base import block, legal_groups, round_width
-from nas.graph import Activation, Gate, Tensor, concat
+from nas.graph import Tensor, concat
+from nas.layers import Activation, Gate
 
 Pointwise: TypeAlias = Literal["dense", "ghost"]
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nas.blocks.base import block, head
-from nas.graph import Activation, Tensor
+from nas.graph import Tensor
+from nas.layers import Activation
 
 
 @block(name="pool")

@@ -8,7 +8,8 @@ from typing import Literal
 from nas.blocks.attention import Attention, attend
 from nas.blocks.base import block, legal_groups, round_width
 from nas.blocks.ghostnet import Pointwise, pointwise
-from nas.graph import Activation, Gate, Tensor
+from nas.graph import Tensor
+from nas.layers import Activation, Gate
 
 
 @block(name="conv")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from nas.blocks.attention import Attention, attend
 from nas.blocks.base import block, round_width, split_width
 from nas.blocks.ghostnet import Pointwise, pointwise
-from nas.graph import Activation, Tensor, concat
+from nas.graph import Tensor, concat
+from nas.layers import Activation
 
 
 @block

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from nas.graph import Act, Tensor
+from nas.graph import Tensor
+from nas.layers import Act
 from nas.reference.base import Published
 from nas.reference.inception_v3 import STEM, halve, valid
 from nas.reference.layers import Layer, chain, conv, fork, network, pool

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal, TypeAlias
 
-from nas.graph import Act, Pair, Tensor, concat, fragment
+from nas.graph import Tensor, concat, fragment
+from nas.layers import Act, Pair
 from nas.reference.base import Network
 
 Layer: TypeAlias = Callable[[Tensor], Tensor]

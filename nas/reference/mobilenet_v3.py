@@ -12,7 +12,7 @@ from typing import TypeAlias
 from nas.arch import Architecture, Stage
 from nas.blocks import Classifier, ConvBlock, InvertedResidual
 from nas.blocks.attention import Attention
-from nas.graph import Activation
+from nas.layers import Activation
 from nas.reference.base import Family
 
 Row: TypeAlias = tuple[int, float, int, Attention, Activation, int]

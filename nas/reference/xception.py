@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nas.graph import Act, Tensor, fragment
+from nas.graph import Tensor, fragment
+from nas.layers import Act
 from nas.reference.base import Published
 
 
