@@ -168,7 +168,7 @@ RESUMABLE = {"trials", "time", "resume", "quiet", "json", "run", "blocks"}
 
 def _search(options: argparse.Namespace) -> int:
     seconds = None if options.time is None else parse_time(options.time)
-    given = {k for k, v in vars(options).items() if v not in (None, False)}
+    given = {k for k, v in vars(options).items() if v is not None and v is not False}
     if options.resume and (other := sorted(given - RESUMABLE)):
         flag = other[0].replace("_", "-")
         raise InputError(
@@ -286,6 +286,8 @@ def _spaces(options: argparse.Namespace) -> None:
     from nas.show import look_into, overview, print_space, print_spaces
     from nas.space_file import load_space, space_names
 
+    if options.resolution is not None and options.resolution < 1:
+        raise InputError(f"--resolution {options.resolution}: expected a number of pixels")
     budget = Budget.parse(options.budget or ())
     names = [options.space] if options.space else space_names()
     spaces = [load_space(name).bind(resolution=options.resolution) for name in names]

@@ -20,7 +20,7 @@ from torch import nn
 from nas.arch import Architecture, trace
 from nas.data import Data, Images, load_data, resized
 from nas.graph import Graph
-from nas.net import build
+from nas.net import build, threads
 from nas.records import Result
 from nas.space import RESOLUTION, proxy_side
 from nas.train import Diverged, Recipe, score, train
@@ -64,10 +64,12 @@ def evaluate(
     module = proxy_module(network, task, len(data.classes), seed)
     side = proxy_side(network.input[1], task.resolution, task.recipe.proxy_resolution)
     train_images, validation = proxy_images(task, side)
-    curve = train(
-        module, train_images, data, task.recipe, seed=seed, device=task.device, on_epoch=on_epoch
-    )
-    accuracy, cross_entropy = score(module, validation, data, device=task.device)
+    recipe, device = task.recipe, task.device
+    with threads(recipe.threads):
+        curve = train(
+            module, train_images, data, recipe, seed=seed, device=device, on_epoch=on_epoch
+        )
+        accuracy, cross_entropy = score(module, validation, data, device=device)
     if not math.isfinite(cross_entropy):  # the last step's weights, which no loss has seen
         raise Diverged(f"the validation loss is {cross_entropy}")
     seconds = time.perf_counter() - started

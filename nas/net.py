@@ -96,6 +96,17 @@ def _seeded(seed: int | None) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads, and afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _check_names(paths: Iterable[str]) -> None:
     """Raise ValueError where a path cannot name a submodule beside the others."""
     paths = set(paths)

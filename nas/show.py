@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from rich.table import Table
 from nas import reference
 from nas.budget import Budget
 from nas.cost import Cost, cost
+from nas.errors import InputError
 from nas.metrics import METRICS
 from nas.networks import Network
 from nas.space import Space
@@ -140,7 +142,8 @@ def look_into(space: Space, budget: Budget, seed: int = 0) -> dict[str, Any]:
     row["parameters"] = {path: list(p.values) for path, p in space.parameters.items()}
     smallest = space.minimise(lambda c: c.cost.macs, seed=seed)
     largest = space.minimise(lambda c: -c.cost.macs, seed=seed)
-    middle = sorted(_sample(space, seed), key=lambda c: c.macs)[SAMPLE // 2]
+    costs = sorted(_sample(space, seed), key=lambda c: c.macs)
+    middle = costs[len(costs) // 2]
     row["smallest"], row["largest"] = asdict(smallest.cost), asdict(largest.cost)
     row["median"] = asdict(middle)
     return row
@@ -148,7 +151,13 @@ def look_into(space: Space, budget: Budget, seed: int = 0) -> dict[str, Any]:
 
 def _sample(space: Space, seed: int) -> list[Cost]:
     rng = random.Random(seed)
-    return [space.candidate(space.sample(rng)).cost for _ in range(SAMPLE)]
+    costs: list[Cost] = []
+    for _ in range(SAMPLE):
+        with contextlib.suppress(Exception):  # a user's block may raise anything
+            costs.append(space.candidate(space.sample(rng)).cost)
+    if not costs:
+        raise InputError(f"space {space.name}: none of {SAMPLE} architectures can be built")
+    return costs
 
 
 def print_spaces(rows: Sequence[dict[str, Any]]) -> None:
@@ -192,7 +201,8 @@ def front_rows(found: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for record in found.drop(columns=["architecture"]).to_dict("records"):
         rows.append({str(k): v for k, v in record.items() if not pd.isna(v)})
-        rows[-1]["architecture"] = found.iloc[len(rows) - 1]["architecture"].to_dict()
+        if arch := found.iloc[len(rows) - 1]["architecture"]:  # None: its block is unknown here
+            rows[-1]["architecture"] = arch.to_dict()
     return rows
 
 

@@ -21,6 +21,7 @@ from nas.cost import cost
 from nas.errors import InputError
 from nas.graph import Graph
 from nas.layers import Module, Shape
+from nas.net import build, threads
 
 OPERATORS = ("conv", "linear")
 
@@ -36,8 +37,6 @@ def verify(graph: Graph, module: nn.Module | None = None) -> None:
     training modes stay as they are. Raises CostMismatch.
     """
     if module is None:
-        from nas.net import build
-
         module = build(graph, seed=0)
     macs, params = _fvcore(module, graph.input), _params(module)
     expected = cost(graph)
@@ -90,7 +89,8 @@ def _fvcore(module: nn.Module, shape: Shape) -> Counter[str]:
     device = None if parameter is None else parameter.device
     image = torch.zeros(1, *shape, device=device)
     # fvcore traces with torch.jit, which warns that it is deprecated.
-    with _evaluating(module), _one_thread(), torch.no_grad(), warnings.catch_warnings():
+    # A single image is as fast on one thread, and ten times as fast where others use the cores.
+    with _evaluating(module), threads(1), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         analysis = FlopCountAnalysis(module, image).tracer_warnings("none")
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
@@ -108,17 +108,6 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part in training:
             part.training = True
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """A single image is as fast on one thread, and ten times as fast where others use the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _params(module: nn.Module) -> Counter[str]:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 
 import nas
 from nas import driver
+from nas.blocks import BLOCKS
 from nas.cli import main, parse_time
 from nas.records import read_lines
 
@@ -445,17 +447,16 @@ head: {{head: classifier}}
 
 
 @pytest.fixture
-def own(cli, monkeypatch) -> str:
+def own(cli) -> Iterator[str]:
     """The name of a module with blocks, beside a space for each."""
-    from nas.blocks import BLOCKS
-
-    monkeypatch.setattr(sys, "modules", sys.modules.copy())
-    for name in ("plain", "moody", "broken"):
+    names = ("plain", "moody", "broken")
+    for name in names:
         Path(f"{name}.yaml").write_text(OWN.format(block=name))
-        monkeypatch.delitem(BLOCKS, name, raising=False)
     Path("my_blocks.py").write_text(MODULE)
-    monkeypatch.delitem(sys.modules, "my_blocks", raising=False)
-    return "my_blocks"
+    yield "my_blocks"
+    sys.modules.pop("my_blocks", None)
+    for name in names:
+        BLOCKS.pop(name, None)
 
 
 def test_a_block_of_ones_own(cli, own, quick_flags, spawn):
@@ -503,8 +504,6 @@ def test_a_block_that_raises_at_times_is_passed_over(own, cli, quick_flags):
 def test_a_front_of_blocks_that_are_not_imported_is_shown(own, cli, quick_flags):
     flags = [*quick_flags, "--space", "plain.yaml", "--blocks", own, "--trials", 1, "--quiet"]
     assert cli("search", *flags, "--out", "run").code == 0
-    from nas.blocks import BLOCKS
-
     del BLOCKS["plain"]
     assert cli("front", "run").code == 0
     assert json.loads(cli("front", "run", "--json").out)[0]["front"]
