@@ -48,13 +48,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except OSError as error:
-        reason = "no space left on the disk" if error.errno == errno.ENOSPC else error.strerror
-        return _fail(f"{error.filename or 'files'}: {reason or error}", 1)
+        return _fail(_reason(error), 1)
 
 
 def search_main() -> int:
     """`nas-search` is `nas search`."""
     return main(["search", *sys.argv[1:]])
+
+
+def _reason(error: OSError) -> str:
+    reason = "no space left on the disk" if error.errno == errno.ENOSPC else error.strerror
+    return f"{error.filename or 'files'}: {reason or error}"
 
 
 def _fail(message: str, code: int) -> int:
@@ -110,8 +114,8 @@ def _search_options(parser: Parser) -> None:
     what.add_argument("--baselines", metavar="NAME,…", help="published networks, drawn beside")
     what.add_argument("--blocks", action="append", metavar="MODULE", help="with blocks of your own")
     on = parser.add_argument_group("on which data, trained how")
-    on.add_argument("--data", help="digits (default), fashion-mnist, cifar10, a folder of class")
-    on.add_argument("--data-dir", metavar="DIR", help="folders, an .npz, module:function; where")
+    on.add_argument("--data", metavar="NAME|PATH", help="digits (default), fashion-mnist, cifar10…")
+    on.add_argument("--data-dir", metavar="DIR", help="where the files of a named set lie")
     on.add_argument("--recipe", metavar="FILE", help="YAML: epochs, batch, subset, learning_rate…")
     on.add_argument("--epochs", type=int, metavar="N", help="of each brief training")
     on.add_argument("--proxy-resolution", type=int, metavar="PIXELS", help="of training (32)")
@@ -126,7 +130,10 @@ def _search_options(parser: Parser) -> None:
     files.add_argument("--resume", metavar="RUN", help="go on; takes --trials and --time only")
     files.add_argument("--quiet", action="store_true", help="no progress")
     files.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    parser.epilog = "One flop is one multiply–accumulate of a convolution or linear layer."
+    parser.epilog = (
+        "--data also takes a folder of class folders of images, an .npz, or module:function. "
+        "One flop is one multiply–accumulate of a convolution or linear layer."
+    )
 
 
 def _profile_options(parser: Parser) -> None:
@@ -183,10 +190,14 @@ def _search(options: argparse.Namespace) -> int:
             run = resume(options.resume, trials=options.trials, time=seconds, progress=progress)
         else:
             run = search(**_search_settings(options), time=seconds, progress=progress)
-    except KeyboardInterrupt:
-        folder = progress.folder or options.resume
-        advice = f"; go on with: nas search --resume {folder}" if folder else ""
-        return _fail(f"interrupted, all finished trials are kept{advice}", INTERRUPTED)
+    except (KeyboardInterrupt, OSError) as error:
+        if not (folder := progress.folder or options.resume):
+            raise  # nothing was begun
+        reason, code = "interrupted", INTERRUPTED
+        if isinstance(error, OSError):
+            reason, code = _reason(error), 1
+        advice = f"all finished trials are kept; go on with: nas search --resume {folder}"
+        return _fail(f"{reason}; {advice}", code)
     _print_run(run, as_json=options.json)
     return 0
 

@@ -267,7 +267,7 @@ def test_ctrl_c_ends_well_and_a_running_search_holds_its_folder(spawn, quick_fla
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     last = err.splitlines()[-1]
-    assert last.startswith("nas: interrupted, all finished trials are kept; go on with: nas ")
+    assert last.startswith("nas: interrupted; all finished trials are kept; go on with: nas ")
     assert "Traceback" not in err
 
     done = len(lines(run))
