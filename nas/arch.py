@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
@@ -106,12 +107,18 @@ def trace(arch: Architecture) -> Graph:
 
 
 def _forward(arch: Architecture, x: Tensor) -> Tensor:
-    x = _block(x, arch.stem.block, arch.stem.width, arch.stem.stride, name="stem")
-    for i, stage in enumerate(arch.stages):
-        for j in range(stage.depth):
-            stride = stage.stride if j == 0 else 1
-            x = _block(x, stage.block, stage.width, stride, name=f"stages.{i}.{j}")
-    return _head(x, arch.head, arch.classes, name="head")
+    place = "stem"
+    try:
+        x = _block(x, arch.stem.block, arch.stem.width, arch.stem.stride, name=place)
+        for i, stage in enumerate(arch.stages):
+            for j in range(stage.depth):
+                place = f"stages.{i}.{j}"
+                stride = stage.stride if j == 0 else 1
+                x = _block(x, stage.block, stage.width, stride, name=place)
+        place = "head"
+        return _head(x, arch.head, arch.classes, name=place)
+    except Exception as error:  # a user's block may raise anything
+        raise ValueError(f"{place}: {type(error).__name__}: {error}") from error
 
 
 @fragment
@@ -201,7 +208,8 @@ def validated(cls: type, settings: Mapping[str, Any], where: str) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in (where, *first["loc"]))
-        message = first["msg"][0].lower() + first["msg"][1:]
+        message = "expected an odd number" if first["type"] == "predicate_failed" else first["msg"]
+        message = re.sub("^[Ii]nput should be", "expected", message)
         raise InputError(f"{place}: {message}, got {first['input']!r}") from None
     return cls(**{field.name: getattr(model, field.name) for field in fields(cls)})
 

@@ -11,7 +11,7 @@ from nas.errors import InputError
 from nas.evaluate import Task, evaluate
 from nas.graph import Graph
 from nas.latency import Latency
-from nas.records import COMPLETE, Trial, cost_dict
+from nas.records import COMPLETE, FAILED, Trial, cost_dict
 
 
 def baseline(
@@ -45,4 +45,4 @@ def baseline(
     try:
         return replace(trial, result=evaluate(arch or graph, task, trial.seed))
     except Exception as error:  # one bad network must not end a search
-        return replace(trial, error=f"{type(error).__name__}: {error}")
+        return replace(trial, state=FAILED, error=f"{type(error).__name__}: {error}")

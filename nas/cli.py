@@ -36,7 +36,11 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; the exit code."""
     sys.path.insert(0, "")  # modules of a person's own, for --blocks and --data module:function
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options, unknown = parser.parse_known_args(argv)
+    if unknown:
+        verb = f"{PROGRAM} {options.verb}"
+        return _fail(f"{verb}: unknown option or argument {unknown[0]!r}; see {verb} --help", 2)
     try:
         import_blocks(getattr(options, "blocks", None) or ())
         return int(options.run(options) or 0)
@@ -91,7 +95,8 @@ def _verb(verbs: Any, name: str, about: str, run: Any) -> Parser:
         usage=f"{PROGRAM} {name} {USAGE[name]}",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=27, width=100),
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, verb=name)
+    parser.epilog = FLOP
     return parser
 
 
@@ -101,6 +106,7 @@ USAGE = {
     "spaces": "[NAME|FILE] [options]",
     "front": "RUN... [options]",
 }
+FLOP = "One flop is one multiply–accumulate of a convolution or linear layer."
 BUDGET = "limit, repeatable: 300M-flops 5M-params 20ms-latency 4MB-memory"
 ARCH = "a published name, a .yaml file, or results/NAME:NUMBER"
 
@@ -123,17 +129,14 @@ def _search_options(parser: Parser) -> None:
     how = parser.add_argument_group("how, and how long")
     how.add_argument("--sampler", metavar="NAME", help="nsga2 (default), tpe or random")
     how.add_argument("--trials", type=int, metavar="N", help="in all (40)")
-    how.add_argument("--time", metavar="30m", help="end after so long, as 90s, 30m, 1h30m")
+    how.add_argument("--time", metavar="30m", help="end then at the latest: 90s, 30m, 1h30m")
     how.add_argument("--seed", type=int, metavar="N", help="of all that is random (0)")
     files = parser.add_argument_group("files and output")
     files.add_argument("--out", metavar="DIR", help="the run's folder (results/<space>-<time>)")
     files.add_argument("--resume", metavar="RUN", help="go on; takes --trials and --time only")
     files.add_argument("--quiet", action="store_true", help="no progress")
     files.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    parser.epilog = (
-        "--data also takes a folder of class folders of images, an .npz, or module:function. "
-        "One flop is one multiply–accumulate of a convolution or linear layer."
-    )
+    parser.epilog = f"--data also takes a folder of class folders of images, an .npz, or module:function. {FLOP}"
 
 
 def _profile_options(parser: Parser) -> None:
@@ -147,7 +150,6 @@ def _profile_options(parser: Parser) -> None:
     parser.add_argument("--list", action="store_true", help="list the published networks")
     parser.add_argument("--blocks", action="append", metavar="MODULE", help="with your own blocks")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    parser.epilog = "One flop is one multiply–accumulate of a convolution or linear layer."
 
 
 def _spaces_options(parser: Parser) -> None:
@@ -170,7 +172,7 @@ def _front_options(parser: Parser) -> None:
 
 # nas search --------------------------------------------------------------------------------------
 
-RESUMABLE = {"trials", "time", "resume", "quiet", "json", "run", "blocks"}
+RESUMABLE = {"trials", "time", "resume", "quiet", "json", "run", "verb", "blocks"}
 
 
 def _search(options: argparse.Namespace) -> int:
@@ -237,9 +239,9 @@ def _print_run(run: Run, *, as_json: bool) -> None:
         print(f"No trial has finished; go on with: nas search --resume {run.path}")
         return None
     print_front(run.front, run.objectives)
-    cheapest = run.front.iloc[-1]["number"]
+    best = run.front.iloc[-1]["number"]
     print(f"Files: {run.path}/front.csv, front.png, architectures/NUMBER.yaml")
-    print(f"Next: nas profile {run.path}:{cheapest} --layers --latency")
+    print(f"Next: nas profile {run.path}:{best} --layers --latency")
     return None
 
 
@@ -318,6 +320,8 @@ def _front(options: argparse.Namespace) -> None:
     runs = [Run(path) for path in options.runs]
     costs = [name for name in runs[0].objectives if not METRICS[name].maximise]
     x, y = _metric(options.x or costs[0], "--x"), _metric(options.y, "--y")
+    if METRICS[x].maximise or not METRICS[y].maximise:
+        raise InputError(f"--x {x} --y {y}: expected a cost and accuracy, as --x macs")
     fronts = {str(run.path): front(run.trials, (y, x)) for run in runs}
     if all(found.empty for found in fronts.values()):
         raise InputError(f"{', '.join(fronts)}: no finished trial with {x} and {y}")

@@ -26,6 +26,7 @@ from nas.feasible import check_budget, check_latency, hypervolume_reference, ran
 from nas.gate import Gate
 from nas.graph import Graph
 from nas.latency import Latency, calibrate, measure
+from nas.latency.measurement import cpu_name
 from nas.metrics import ALIASES, METRICS
 from nas.progress import Facts, Progress
 from nas.records import (
@@ -167,6 +168,10 @@ class Search:
         self.info = info or {}
         if info and info["task"]["data_id"] != self.data.id:
             raise InputError(f"{folder}: the data {settings.data!r} is not what the run began with")
+        if info and self.timed and (began := info["machine"]["cpu"]) != cpu_name():
+            raise InputError(
+                f"{folder}: its latencies are of {began}, this machine is {cpu_name()}; go on there"
+            )
 
     def run(self) -> Run:
         """Run until the trials, the time or the space is used up; write the front."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nas.budget import Budget
 from nas.errors import InputError
@@ -39,29 +39,25 @@ def check_budget(space: Space, budget: Budget, seed: int = 0) -> None:
 
 
 def _unmet(space: Space, budget: Budget, nearest: Candidate, seed: int) -> str:
-    for name, limit in budget.limits:
-        if name == "latency":
-            continue
-
-        def value(candidate: Candidate, name: str = name) -> float:
-            return float(getattr(candidate.cost, name))
-
-        smallest = value(space.minimise(value, seed=seed))
+    counted = [(name, limit) for name, limit in budget.limits if name != "latency"]
+    unmet = []
+    for name, limit in counted:
+        smallest = getattr(space.minimise(cost_of(name), seed=seed).cost, name)
         if smallest > limit:
-            metric = METRICS[name]
-            return (
-                f"budget {metric.format(limit)} {name}: space {space.name} cannot meet it, "
-                f"the smallest {name} found is {metric.format(smallest)}"
-            )
-    counts = ", ".join(
-        f"{METRICS[name].format(getattr(nearest.cost, name))} {name}"
-        for name, _ in budget.limits
-        if name != "latency"
-    )
+            show = METRICS[name].format
+            unmet.append(f"{show(limit)} {name}, the smallest found is {show(smallest)}")
+    if unmet:
+        return f"budget {'; '.join(unmet)}: space {space.name} cannot meet it"
+    counts = (f"{METRICS[n].format(getattr(nearest.cost, n))} {n}" for n, _ in counted)
     return (
         f"budget {budget}: space {space.name} can meet each limit but not all at once; "
-        f"the nearest architecture found has {counts}"
+        f"the nearest architecture found has {', '.join(counts)}"
     )
+
+
+def cost_of(name: str) -> Callable[[Candidate], float]:
+    """The function that reads a counted metric of a candidate."""
+    return lambda candidate: float(getattr(candidate.cost, name))
 
 
 def check_latency(gate: Gate) -> None:

@@ -13,14 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import ceil, prod
-from typing import Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, TypeAlias
 
 Shape: TypeAlias = tuple[int, int, int]
 Pair: TypeAlias = tuple[int, int]
 Activation: TypeAlias = Literal["relu", "relu6", "hswish", "silu"]
 Gate: TypeAlias = Literal["sigmoid", "hard_sigmoid", "clamp"]
 Act: TypeAlias = Activation | Gate
-ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 EPSILON = 1e-5  # added to the variance in every batch norm
 
 
@@ -83,6 +82,8 @@ class Conv(Layer):
     params: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if self.groups < 1 or min(self.kernel) < 1 or self.stride < 1:
+            raise ValueError(f"expected positive groups, kernel and stride, but got {self}")
         if self.inputs % self.groups or self.outputs % self.groups:
             raise ValueError(
                 f"groups must divide the channels of a convolution, "

@@ -47,5 +47,5 @@ def _own(name: str, arch: Architecture, resolution: int | None) -> Network:
         arch = replace(arch, input=(arch.input[0], resolution, resolution))
     try:
         return Network(name, trace(arch), arch)
-    except ValueError as error:
+    except Exception as error:  # a user's block may raise anything
         raise InputError(f"{name}: {error}") from error

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
@@ -88,7 +89,7 @@ class Live(Progress):
             )
         self.bar.start()
         self.task = self.bar.add_task("trial", total=self.total, completed=len(trials), note="")
-        self._note(trials)
+        self._note(trials, front(frame(trials), self.objectives))
 
     def begin(self, trial: Trial) -> None:
         self._describe(f"trial {trial.number}")
@@ -103,7 +104,7 @@ class Live(Progress):
         self.console.print(_line(trial, self.objectives, on_front))
         if self.task is not None:
             self.bar.update(self.task, completed=len(trials))
-        self._note(trials)
+        self._note(trials, found)
 
     def say(self, text: str) -> None:
         self.console.print(text, markup=False)
@@ -115,11 +116,9 @@ class Live(Progress):
         if self.task is not None:
             self.bar.update(self.task, description=text)
 
-    def _note(self, trials: Sequence[Trial]) -> None:
-        done = [trial for trial in trials if trial.state == COMPLETE]
-        if self.task is None or not done:
+    def _note(self, trials: Sequence[Trial], found: pd.DataFrame) -> None:
+        if self.task is None or found.empty:
             return
-        found = front(frame(trials), self.objectives)
         volume = hypervolume_of(trials, self.facts.reference, self.objectives)
         best = METRICS["accuracy"].format(float(found["accuracy"].max()))
         note = f"best {best}, front {len(found)}, hypervolume {volume:.4g}, {self._left(trials)}"

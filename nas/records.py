@@ -23,7 +23,7 @@ from nas.arch import Architecture
 from nas.cost import Cost
 from nas.errors import InputError
 
-COMPLETE, STOPPED, FAILED = "complete", "stopped", "failed"
+COMPLETE, FAILED = "complete", "failed"
 TRIALS, REJECTED, BASELINES = "trials.jsonl", "rejected.jsonl", "baselines.jsonl"
 LOCK = ".lock"
 

@@ -149,8 +149,8 @@ def family(arch: dict[str, Any]) -> str | None:
 def front(table: pd.DataFrame, objectives: Sequence[str]) -> pd.DataFrame:
     """The complete rows that no other dominates, by rising cost.
 
-    `tie` marks a row whose accuracy is within one standard error of a cheaper row of the front:
-    the two cannot be told apart.
+    `tie` marks a row whose accuracy exceeds a cheaper row's of the front by no more than the
+    standard error of their difference: the two cannot be told apart.
     """
     columns = [METRICS[name].column for name in objectives]
     complete = table[table["state"] == COMPLETE]

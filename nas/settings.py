@@ -55,7 +55,7 @@ class Settings:
         if self.device == "cuda" and not torch.cuda.is_available():
             raise InputError("--device cuda: torch sees no CUDA device here; use cpu")
         for name in self.baselines:
-            reference.published(name)
+            reference.published(name).graph(self.resolution)  # or says the smallest that works
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Settings:

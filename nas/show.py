@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Sequence
-from dataclasses import asdict
 from statistics import median
 from typing import Any
 
@@ -17,7 +16,7 @@ from nas import reference
 from nas.budget import Budget
 from nas.cost import Cost, cost
 from nas.errors import InputError
-from nas.metrics import METRICS
+from nas.metrics import COUNTED, METRICS
 from nas.networks import Network
 from nas.space import Space
 
@@ -122,14 +121,14 @@ def print_published(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def overview(space: Space, budget: Budget, seed: int = 0) -> dict[str, Any]:
-    """Size of a space, and the median cost of a random sample of its architectures."""
+    """Size of a space, and the median of each cost over a random sample of its architectures."""
     costs = _sample(space, seed)
     row: dict[str, Any] = {
         "name": space.name,
         "about": space.about,
         "parameters": len(space.parameters),
         "settings": space.size,
-        "median": {name: median(getattr(c, name) for c in costs) for name in ("macs", "params")},
+        "median": {name: median(getattr(c, name) for c in costs) for name in COUNTED},
     }
     if budget.limits:
         row["within_budget"] = sum(budget.allows(c) for c in costs) / len(costs)
@@ -137,15 +136,14 @@ def overview(space: Space, budget: Budget, seed: int = 0) -> dict[str, Any]:
 
 
 def look_into(space: Space, budget: Budget, seed: int = 0) -> dict[str, Any]:
-    """A space's parameters and the smallest, median and largest cost found."""
+    """A space's parameters, and the smallest and largest of each cost by coordinate descent."""
     row = overview(space, budget, seed)
     row["parameters"] = {path: list(p.values) for path, p in space.parameters.items()}
-    smallest = space.minimise(lambda c: c.cost.macs, seed=seed)
-    largest = space.minimise(lambda c: -c.cost.macs, seed=seed)
-    costs = sorted(_sample(space, seed), key=lambda c: c.macs)
-    middle = costs[len(costs) // 2]
-    row["smallest"], row["largest"] = asdict(smallest.cost), asdict(largest.cost)
-    row["median"] = asdict(middle)
+    for kind, sign in (("smallest", 1), ("largest", -1)):
+        row[kind] = {}
+        for name in COUNTED:
+            found = space.minimise(lambda c, n=name, s=sign: s * getattr(c.cost, n), seed=seed)  # type: ignore[misc]
+            row[kind][name] = getattr(found.cost, name)
     return row
 
 
@@ -182,7 +180,7 @@ def print_space(row: dict[str, Any]) -> None:
     if "within_budget" in row:
         print(f"{row['within_budget']:.1%} of {SAMPLE} random architectures are within the budget")
     costs = _table("", "cost", "smallest", "median", "largest")
-    for name in ("macs", "params", "activations", "traffic", "memory"):
+    for name in COUNTED:
         values = (row[kind][name] for kind in ("smallest", "median", "largest"))
         costs.add_row(METRICS[name].label, *(METRICS[name].format(v) for v in values))
     _print(costs)

@@ -245,7 +245,7 @@ def _is_block(path: str) -> bool:
 
 def deployed_side(resolution: int, rho: float = 1.0) -> int:
     """Pixels of the deployed network's input: `resolution` · ρ, rounded to 32, at least 32."""
-    return max(32, round(resolution * rho / 32) * 32) if rho != 1 else resolution
+    return max(32, round(resolution * rho / 32) * 32)
 
 
 def proxy_side(side: int, resolution: int, proxy_resolution: int) -> int:

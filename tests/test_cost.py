@@ -165,7 +165,9 @@ def test_memory_across_fragments(network):
     assert cost(graph).memory == simulated_memory(graph)
 
 
-@pytest.mark.parametrize("graph", [*map(mobile, range(5)), *map(load, NETWORKS)], ids=str)
+@pytest.mark.parametrize(
+    "graph", [*map(mobile, range(5)), *map(load, NETWORKS)], ids=map(str, count())
+)
 def test_costs_of_layers_add_up_to_the_cost(graph):
     total = reduce(add, (layer_cost(graph, node) for node in graph.nodes))
     found = cost(graph)

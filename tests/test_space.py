@@ -577,7 +577,8 @@ def test_bind():
         (224, 5 / 7, 160),
         (224, 6 / 7, 192),
         (32, 1, 32),
-        (28, 1, 28),  # images of another size stay as they are
+        (28, 1, 32),
+        (100, 1, 96),
         (32, 4 / 7, 32),  # never less than 32
         (96, 4 / 7, 64),
         (100, 6 / 7, 96),
@@ -620,8 +621,8 @@ VALUE = "expected a value, {choice: [a, b]} or {int: [low, high]}, got"
 NUMBER = "expected a positive number or {choice: [...]}, got"
 INT = "expected a positive int or {choice: [...]}, got"
 RANGE = "expected [low, high] with low ≤ high, got"
-ATTENTION = "input should be 'none', 'se' or 'cbam', got"
-ACTIVATION = "input should be 'relu', 'relu6', 'hswish' or 'silu', got"
+ATTENTION = "expected 'none', 'se' or 'cbam', got"
+ACTIVATION = "expected 'relu', 'relu6', 'hswish' or 'silu', got"
 WRONG = {
     # place: what it says: [(what stands in RIGHT, what takes its place, how the message ends)]
     "stages.0.block: unknown block": [
@@ -637,12 +638,12 @@ WRONG = {
     "defaults.kernels: no block of the stages has this parameter;": [
         ("{kernel", "{kernels", "did you mean kernel"),
     ],
-    "stages.1.groups: input should be a valid integer, got": [
+    "stages.1.groups: expected a valid integer, got": [
         ("groups: 2", "groups: two", "'two'"),
         ("groups: 2", "groups: 2.5", "2.5"),
         ("groups: 2", "groups: true", "True"),
     ],
-    "stages.0.expansion: input should be a valid number, got": [("[2, 4]", "[2, four]", "'four'")],
+    "stages.0.expansion: expected a valid number, got": [("[2, 4]", "[2, four]", "'four'")],
     f"stages.1.attention: {ATTENTION}": [("groups: 2", "attention: sea", "'sea'")],
     f"stages.1.activation: {ACTIVATION}": [
         ("groups: 2", "activation: {choice: [relu, gelu]}", "'gelu'"),

@@ -7,10 +7,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass
 from importlib import import_module
 from math import gcd
-from typing import Any, Protocol, TypeVar, overload, runtime_checkable
+from typing import Annotated, Any, Protocol, TypeAlias, TypeVar, overload, runtime_checkable
+
+from annotated_types import Ge, Gt, Lt, Predicate
 
 from nas.errors import InputError
 from nas.graph import Tensor
+
+# What a block's fields may hold; reading YAML checks them.
+Count: TypeAlias = Annotated[int, Ge(1)]
+Whole: TypeAlias = Annotated[int, Ge(0)]
+Odd: TypeAlias = Annotated[int, Ge(1), Predicate(lambda n: n % 2 == 1)]
+Positive: TypeAlias = Annotated[float, Gt(0)]
+Share: TypeAlias = Annotated[float, Gt(0), Lt(1)]
+Rate: TypeAlias = Annotated[float, Ge(0), Lt(1)]
 
 
 @runtime_checkable

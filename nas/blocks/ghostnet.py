@@ -8,7 +8,7 @@ from math import ceil
 from typing import Literal, TypeAlias
 
 from nas.blocks.attention import Attention, attend
-from nas.blocks.base import block, legal_groups, round_width
+from nas.blocks.base import Count, Odd, Positive, block, legal_groups, round_width
 from nas.graph import Tensor, concat
 from nas.layers import Activation, Gate
 
@@ -20,7 +20,7 @@ def pointwise(
     width: int,
     form: Pointwise,
     *,
-    groups: int = 1,
+    groups: Count = 1,
     norm: bool = True,
     act: Activation | None = "relu",
     name: str = "conv",
@@ -35,10 +35,10 @@ def ghost_module(
     x: Tensor,
     width: int,
     *,
-    ratio: int = 2,
-    kernel: int = 1,
-    cheap_kernel: int = 3,
-    groups: int = 1,
+    ratio: Count = 2,
+    kernel: Odd = 1,
+    cheap_kernel: Odd = 3,
+    groups: Count = 1,
     norm: bool = True,
     act: Activation | None = "relu",
     name: str = "ghost",
@@ -70,15 +70,15 @@ class Ghost:
     strided depthwise's, `cheap_kernel` the one that makes ghosts.
     """
 
-    kernel: int = 3
-    expansion: float = 3
-    ratio: int = 2
-    cheap_kernel: int = 3
+    kernel: Odd = 3
+    expansion: Positive = 3
+    ratio: Count = 2
+    cheap_kernel: Odd = 3
     activation: Activation = "relu"
     attention: Attention = "none"
-    squeeze: float = 0.25
+    squeeze: Positive = 0.25
     gate: Gate = "hard_sigmoid"
-    squeeze_divisor: int = 4
+    squeeze_divisor: Count = 4
 
     def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
         hidden = round_width(x.channels * self.expansion, 4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from nas.blocks.base import block, head
+from nas.blocks.base import Count, Rate, Whole, block, head
 from nas.graph import Tensor
 from nas.layers import Activation
 
@@ -16,8 +16,8 @@ class PoolBlock:
     """Max or average pooling as a stage of its own; the stage's width must be its input's."""
 
     kind: Literal["max", "avg"] = "max"
-    kernel: int = 3
-    padding: int = 1
+    kernel: Count = 3
+    padding: Whole = 1
     ceil: bool = False
 
     def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
@@ -31,9 +31,9 @@ class PoolBlock:
 class Classifier:
     """[1x1 convolution to `width`], global average, [linear to `hidden`], dropout, linear."""
 
-    width: int = 0
-    hidden: int = 0
-    dropout: float = 0.0
+    width: Whole = 0
+    hidden: Whole = 0
+    dropout: Rate = 0.0
     activation: Activation = "relu"
 
     def __call__(self, x: Tensor, classes: int) -> Tensor:
@@ -53,8 +53,8 @@ class Embedding:
     The head of a face-recognition network: it ends in a vector, so `classes` is not read.
     """
 
-    width: int = 128
-    dropout: float = 0.6
+    width: Whole = 128
+    dropout: Rate = 0.6
 
     def __call__(self, x: Tensor, classes: int) -> Tensor:
         x = x.global_pool().dropout(self.dropout)
@@ -66,7 +66,7 @@ class Embedding:
 class ConvClassifier:
     """Dropout, 1x1 convolution to the classes with bias, ReLU, global average: SqueezeNet's."""
 
-    dropout: float = 0.5
+    dropout: Rate = 0.5
 
     def __call__(self, x: Tensor, classes: int) -> Tensor:
         x = x.dropout(self.dropout)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nas.blocks.attention import Attention, attend
-from nas.blocks.base import block, round_width, split_width
+from nas.blocks.base import Odd, Positive, Share, block, round_width, split_width
 from nas.blocks.ghostnet import Pointwise, pointwise
 from nas.graph import Tensor, concat
 from nas.layers import Activation
@@ -25,18 +25,18 @@ class Inception:
     equal: Inception-ResNet, arXiv:1602.07261, whose authors scale by 0.1 to 0.3.
     """
 
-    kernel: int = 5
-    share_3x3: float = 0.5
-    share_large: float = 0.125
-    share_pool: float = 0.125
-    reduce: float = 0.5
+    kernel: Odd = 5
+    share_3x3: Share = 0.5
+    share_large: Share = 0.125
+    share_pool: Share = 0.125
+    reduce: Positive = 0.5
     large: Literal["square", "stacked", "factorized"] = "square"
     residual: bool = False
     scale: float = 1.0
     pointwise: Pointwise = "dense"
     activation: Activation = "relu"
     attention: Attention = "none"
-    squeeze: float = 0.25
+    squeeze: Positive = 0.25
 
     def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
         if stride > 1:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nas.blocks.attention import Attention, attend
-from nas.blocks.base import block, legal_groups, round_width
+from nas.blocks.base import Count, Odd, Positive, block, legal_groups, round_width
 from nas.blocks.ghostnet import Pointwise, pointwise
 from nas.graph import Tensor
 from nas.layers import Activation, Gate
@@ -21,13 +21,13 @@ class ConvBlock:
     pads nothing.
     """
 
-    kernel: int = 3
-    groups: int = 1
+    kernel: Odd = 3
+    groups: Count = 1
     norm: bool = True
     padding: Literal["same", "valid"] = "same"
     activation: Activation = "relu"
     attention: Attention = "none"
-    squeeze: float = 0.25
+    squeeze: Positive = 0.25
 
     def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
         groups = legal_groups(self.groups, x.channels, width)
@@ -52,12 +52,12 @@ class DepthwiseSeparable:
     Attention stands between the two, on the depthwise output, as in the blocks that came later.
     """
 
-    kernel: int = 3
-    depth_multiplier: int = 1
+    kernel: Odd = 3
+    depth_multiplier: Count = 1
     pointwise: Pointwise = "dense"
     activation: Activation = "relu"
     attention: Attention = "none"
-    squeeze: float = 0.25
+    squeeze: Positive = 0.25
 
     def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
         y = x.depthwise(self.kernel, stride, act=self.activation, multiplier=self.depth_multiplier)
@@ -74,16 +74,17 @@ class InvertedResidual:
     The sum stands where stride is 1 and widths are equal. The inner width is rounded to 8.
     """
 
-    kernel: int = 3
-    expansion: float = 6
+    kernel: Odd = 3
+    expansion: Positive = 6
     pointwise: Pointwise = "dense"
     activation: Activation = "relu6"
     attention: Attention = "none"
-    squeeze: float = 0.25
+    squeeze: Positive = 0.25
     gate: Gate = "hard_sigmoid"
 
     def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
-        hidden = round_width(x.channels * self.expansion)
+        widened = round_width(x.channels * self.expansion)
+        hidden = x.channels if self.expansion == 1 else widened
         y = x
         if hidden != x.channels:
             y = pointwise(x, hidden, self.pointwise, act=self.activation, name="expand")

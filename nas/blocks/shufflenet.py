@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas.blocks.attention import Attention, attend
-from nas.blocks.base import block, legal_groups
+from nas.blocks.base import Count, Odd, Positive, block, legal_groups
 from nas.blocks.ghostnet import Pointwise, pointwise
 from nas.graph import Tensor, concat
 from nas.layers import Activation
@@ -24,14 +24,14 @@ class ShuffleV1:
     width change, as the paper does in the first unit of stage 2, whose input is narrow.
     """
 
-    kernel: int = 3
-    groups: int = 3
-    bottleneck: float = 0.25
+    kernel: Odd = 3
+    groups: Count = 3
+    bottleneck: Positive = 0.25
     group_first: bool = True
     pointwise: Pointwise = "dense"
     activation: Activation = "relu"
     attention: Attention = "none"
-    squeeze: float = 0.25
+    squeeze: Positive = 0.25
 
     def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
         keep = stride == 1 and x.channels == width
@@ -63,11 +63,11 @@ class ShuffleV2:
     Stride 2, or another width at stride 1: no split, both branches see all of x.
     """
 
-    kernel: int = 3
+    kernel: Odd = 3
     pointwise: Pointwise = "dense"
     activation: Activation = "relu"
     attention: Attention = "none"
-    squeeze: float = 0.25
+    squeeze: Positive = 0.25
 
     def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
         if width % 2:

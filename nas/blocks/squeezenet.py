@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas.blocks.attention import Attention, attend
-from nas.blocks.base import block, round_width, split_width
+from nas.blocks.base import Odd, Positive, Share, block, round_width, split_width
 from nas.blocks.ghostnet import Pointwise, pointwise
 from nas.graph import Tensor, concat
 from nas.layers import Activation
@@ -21,9 +21,9 @@ class Fire:
     max-pool comes first. The paper's own module has `norm: false`: biases and no batch norm.
     """
 
-    kernel: int = 3
-    squeeze: float = 0.125
-    share_3x3: float = 0.5
+    kernel: Odd = 3
+    squeeze: Positive = 0.125
+    share_3x3: Share = 0.5
     bypass: bool = False
     norm: bool = True
     pointwise: Pointwise = "dense"

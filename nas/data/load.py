@@ -39,6 +39,9 @@ def load_data(name: str, data_dir: str | Path | None = None, *, size: int = 64) 
 
 def _read(name: str, data_dir: str | Path | None, size: int) -> Parts:
     path = Path(name).expanduser()
+    if data_dir is not None and (name not in NAMED or name == "digits"):
+        others = ", ".join(known for known in NAMED if known != "digits")
+        raise InputError(f"--data-dir {data_dir}: it goes with {others}, got --data {name}")
     if name in NAMED:
         return NAMED[name](None if data_dir is None else Path(data_dir).expanduser())
     if name and path.is_dir():
