@@ -136,7 +136,10 @@ def _search_options(parser: Parser) -> None:
     files.add_argument("--resume", metavar="RUN", help="go on; takes --trials and --time only")
     files.add_argument("--quiet", action="store_true", help="no progress")
     files.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    parser.epilog = f"--data also takes a folder of class folders of images, an .npz, or module:function. {FLOP}"
+    parser.epilog = (
+        "--data also takes a folder of class folders of images, an .npz, or module:function. "
+        + FLOP
+    )
 
 
 def _profile_options(parser: Parser) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from nas.budget import Budget
 from nas.errors import InputError
-from nas.gate import Gate, excess_of
+from nas.gate import Gate, excess_of, reason_of
 from nas.metrics import METRICS
 from nas.space import Candidate, Space
 
@@ -30,8 +30,7 @@ def check_budget(space: Space, budget: Budget, seed: int = 0) -> None:
             failures.append(error)
     if len(failures) == 100:
         raise InputError(
-            f"space {space.name}: none of 100 architectures can be built: "
-            f"{type(failures[0]).__name__}: {failures[0]}"
+            f"space {space.name}: none of 100 architectures can be built: {reason_of(failures[0])}"
         )
     nearest = space.minimise(lambda candidate: excess_of(budget, candidate), seed=seed)
     if excess_of(budget, nearest) > 0:
@@ -40,14 +39,15 @@ def check_budget(space: Space, budget: Budget, seed: int = 0) -> None:
 
 def _unmet(space: Space, budget: Budget, nearest: Candidate, seed: int) -> str:
     counted = [(name, limit) for name, limit in budget.limits if name != "latency"]
-    unmet = []
+    limits, found = [], []
     for name, limit in counted:
         smallest = getattr(space.minimise(cost_of(name), seed=seed).cost, name)
         if smallest > limit:
             show = METRICS[name].format
-            unmet.append(f"{show(limit)} {name}, the smallest found is {show(smallest)}")
-    if unmet:
-        return f"budget {'; '.join(unmet)}: space {space.name} cannot meet it"
+            limits.append(f"{show(limit)} {name}")
+            found.append(f"the smallest {name} found is {show(smallest)}")
+    if limits:
+        return f"budget {', '.join(limits)}: space {space.name} cannot meet it, {', '.join(found)}"
     counts = (f"{METRICS[n].format(getattr(nearest.cost, n))} {n}" for n, _ in counted)
     return (
         f"budget {budget}: space {space.name} can meet each limit but not all at once; "

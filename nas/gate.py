@@ -47,7 +47,7 @@ class Gate:
         try:
             return self.space.candidate(params)
         except Exception as error:  # a user's block may raise anything
-            reason = f"{type(error).__name__}: {error}"
+            reason = reason_of(error)
             if reason not in self._broken:
                 self._broken.add(reason)
                 self._reject(params, reason, None)
@@ -128,6 +128,11 @@ class Gate:
                 raise RuntimeError("this search measures no latencies")
             self.latencies[candidate.id] = self._measure(candidate.graph)
         return self.latencies[candidate.id]
+
+
+def reason_of(error: Exception) -> str:
+    """An error in one line; tracing has put its place and type before it already."""
+    return str(error) if error.__cause__ else f"{type(error).__name__}: {error}"
 
 
 def excess_of(budget: Budget, candidate: Candidate) -> float:

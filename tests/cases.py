@@ -26,7 +26,7 @@ from nas.blocks import (
     name_of,
 )
 from nas.graph import Graph, record
-from nas.layers import ACTIVATIONS, Gate
+from nas.layers import Activation, Gate
 
 settings.register_profile("nas", deadline=None)  # a busy machine is slow, not wrong
 settings.load_profile("nas")
@@ -66,7 +66,7 @@ def _variants() -> Iterator[tuple[Any, int, int]]:
         attentions = ("none", "se", "cbam") if "attention" in names else ()
         for attention, (stride, width) in product(attentions, STRIDES_AND_WIDTHS):
             yield replace(block, attention=attention), stride, width
-        for act in ACTIVATIONS if "activation" in names else ():
+        for act in get_args(Activation) if "activation" in names else ():
             yield replace(block, activation=act), 2, 24
         for gate in get_args(Gate) if "gate" in names else ():
             yield replace(block, attention="se", gate=gate), 1, 16

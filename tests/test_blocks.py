@@ -43,7 +43,7 @@ from nas.blocks.base import snake_case
 from nas.blocks.ghostnet import ghost_module
 from nas.cost import cost
 from nas.graph import Graph, record
-from nas.layers import ACTIVATIONS, Conv, Layer, Pool
+from nas.layers import Activation, Conv, Layer, Pool
 
 SEARCHED = [family for family in FAMILIES if not isinstance(family, PoolBlock)]
 WIDTHS = (8, 16, 24, 32, 40, 80, 112, 240)
@@ -69,7 +69,7 @@ def variants(family: Block) -> list[Block]:
     names = {field.name for field in fields(family)}
     options: dict[str, tuple[Any, ...]] = {
         "attention": get_args(Attention),
-        "activation": ACTIVATIONS,
+        "activation": get_args(Activation),
     }
     known = {name: values for name, values in options.items() if name in names}
     return [replace(family, **dict(zip(known, v, strict=True))) for v in product(*known.values())]

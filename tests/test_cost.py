@@ -166,7 +166,7 @@ def test_memory_across_fragments(network):
 
 
 @pytest.mark.parametrize(
-    "graph", [*map(mobile, range(5)), *map(load, NETWORKS)], ids=map(str, count())
+    "graph", [*map(mobile, range(5)), *map(load, NETWORKS)], ids=[*"01234", *NETWORKS]
 )
 def test_costs_of_layers_add_up_to_the_cost(graph):
     total = reduce(add, (layer_cost(graph, node) for node in graph.nodes))

@@ -106,6 +106,7 @@ def test_run_json_tells_how_to_repeat_it(finished):
             "batch": 20,
             "subset": 100,
             "proxy_resolution": 16,
+            "threads": 1,
             "learning_rate": 0.02,
             "momentum": 0.9,
             "weight_decay": 5e-4,
@@ -391,7 +392,10 @@ def test_a_disk_without_space_is_named(quick_flags, cli, tmp_path, monkeypatch):
         patch.setattr(os, "fsync", fsync)
         found = cli("search", *quick_flags, "--trials", 4, "--quiet", "--out", run)
     assert found.code == 1
-    assert found.err == f"nas: {run}/trials.jsonl: no space left on the disk\n"
+    assert found.err == (
+        f"nas: {run}/trials.jsonl: no space left on the disk; all finished trials are kept; "
+        f"go on with: nas search --resume {run}\n"
+    )
     done = read_trials(run / "trials.jsonl")
     assert len(done) == 2
     assert nas.resume(run).records[:2] == done

@@ -453,7 +453,7 @@ def test_descend_ends_where_no_change_betters():
 def test_a_setting_that_cannot_be_built_is_never_the_smallest():
     space = space_from("""
 stem: {block: conv, width: 8}
-stages: [{block: conv, kernel: {choice: [3, 64]}, width: {choice: [8, 16]}, padding: valid}]
+stages: [{block: conv, kernel: {choice: [3, 65]}, width: {choice: [8, 16]}, padding: valid}]
 head: {head: classifier}
 """).bind(resolution=32)
     found = space.minimise(lambda candidate: -candidate.cost.params)
