@@ -1,7 +1,8 @@
 """What a trial costs besides training and timing: `python benchmarks/trial.py` writes trial.csv.
 
 Claims: on `tiny`, under 0.2 s a trial for asking, building, the check by fvcore, telling, the
-records, the progress bar, and a tenth of writing the front; and of 300 random proposals under a tight budget none is over it and none comes twice.
+records, the progress bar, and a tenth of writing the front; and of 300 random proposals under a
+tight budget none is over it and none comes twice.
 """
 
 from __future__ import annotations
