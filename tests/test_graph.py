@@ -287,7 +287,7 @@ def test_the_output_is_the_last_layer():
 def test_the_core_imports_no_torch():
     modules = "graph, blocks, arch, cost, budget, metrics, space, reference, testing"
     code = "; ".join(f"import nas.{name}" for name in modules.split(", ")) + (
-        "; import sys; from nas.space import load_space; space = load_space('mobile')"
+        "; import sys; from nas.space_file import load_space; space = load_space('mobile')"
         "; import random; space.candidate(space.sample(random.Random(0))).id"
         "; nas.reference.load('inception_v3')"
         "; print([name for name in ('torch', 'fvcore', 'onnx', 'optuna') if name in sys.modules])"
