@@ -32,7 +32,7 @@ class Recipe:
     default: small images leave little to share, and results do not depend on the machine's cores.
     """
 
-    epochs: int = 6
+    epochs: int = 5
     batch: int = 32
     subset: int = 4000
     proxy_resolution: int = 32
