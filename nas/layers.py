@@ -319,6 +319,9 @@ class Module(Layer):
         return f"Module({name}, {self.out}, {self.params}, {self.measured_macs})"
 
 
+ELEMENTWISE = Activate | Dropout | Multiply | Norm  # maps and vectors alike
+
+
 def elements(shape: Shape) -> int:
     """How many numbers a tensor of this shape holds."""
     return prod(shape)

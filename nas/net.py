@@ -26,6 +26,7 @@ from torch import fx, nn
 from nas.arch import Architecture, trace
 from nas.graph import Graph, Node
 from nas.layers import (
+    ELEMENTWISE,
     EPSILON,
     Act,
     Activate,
@@ -61,7 +62,6 @@ ACTIVATIONS: dict[Act, Callable[[bool], nn.Module]] = {
     "hard_sigmoid": lambda _: nn.Hardsigmoid(),
     "clamp": lambda _: nn.Hardtanh(0.0, 1.0),
 }
-ELEMENTWISE = Activate | Dropout | Multiply | Norm  # maps and vectors alike
 RESERVED = frozenset((*dir(fx.GraphModule), *dir(nn.Module())))
 
 

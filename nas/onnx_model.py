@@ -26,6 +26,7 @@ from onnx import TensorProto, helper
 from nas.errors import InputError
 from nas.graph import Graph, Node
 from nas.layers import (
+    ELEMENTWISE,
     EPSILON,
     Act,
     Activate,
@@ -52,8 +53,6 @@ from nas.layers import (
 OPSET, IR_VERSION = 17, 8  # of 2022: every engine in use reads them, ONNX Runtime since 1.12
 Array: TypeAlias = NDArray[np.float32]
 
-
-ELEMENTWISE = Activate | Dropout | Multiply | Norm  # maps and vectors alike
 
 # (operator, attributes, constant inputs)
 ACTIVATIONS: dict[Act, tuple[str, dict[str, float], tuple[float, ...]]] = {

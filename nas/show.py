@@ -23,14 +23,14 @@ from nas.space import Space
 SAMPLE = 500  # architectures that a space's median is taken from
 
 
-def _print(table: Table) -> None:
+def print_table(table: Table) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:  # a file or a pipe has no width
         console = Console(highlight=False, width=160)
     console.print(table)
 
 
-def _table(title: str, *columns: str, text: int = 1) -> Table:
+def make_table(title: str, *columns: str, text: int = 1) -> Table:
     """A table whose first `text` columns are text, the others numbers."""
     table = Table(title=title or None, title_justify="left", box=None, header_style="bold")
     for i, column in enumerate(columns):
@@ -88,14 +88,14 @@ def _counts(name: str, resolution: int, counted: Cost) -> dict[str, Any]:
 
 def print_networks(rows: Sequence[dict[str, Any]]) -> None:
     names = ["params", "macs", "activations", "memory", *(["latency"] * ("latency_ms" in rows[0]))]
-    table = _table("", "network", "pixels", *names)
+    table = make_table("", "network", "pixels", *names)
     for row in rows:
         cells = [f"{row[key]:,}" for key in ("params", "macs", "activations")]
         cells.append(METRICS["memory"].format(row["memory_bytes"]))
         if "latency_ms" in row:
             cells.append(METRICS["latency"].format(row["latency_ms"]))
         table.add_row(row["name"], str(row["resolution"]), *cells)
-    _print(table)
+    print_table(table)
 
 
 def published_rows() -> list[dict[str, Any]]:
@@ -109,12 +109,12 @@ def published_rows() -> list[dict[str, Any]]:
 
 
 def print_published(rows: Sequence[dict[str, Any]]) -> None:
-    table = _table("", "network", "paper", "pixels", "params", "macs", "ImageNet top-1", text=2)
+    table = make_table("", "network", "paper", "pixels", "params", "macs", "ImageNet top-1", text=2)
     for row in rows:
         top1 = "" if row["top1"] is None else f"{row['top1']} %"
         counts = (f"{row['params']:,}", f"{row['macs']:,}")
         table.add_row(row["name"], row["paper"], str(row["resolution"]), *counts, top1)
-    _print(table)
+    print_table(table)
 
 
 # nas spaces --------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def _sample(space: Space, seed: int) -> list[Cost]:
 
 def print_spaces(rows: Sequence[dict[str, Any]]) -> None:
     share = ["within budget"] * ("within_budget" in rows[0])
-    table = _table("", "space", "parameters", "settings", "median macs", *share, "about")
+    table = make_table("", "space", "parameters", "settings", "median macs", *share, "about")
     for row in rows:
         cells = [str(row["parameters"]), f"{row['settings']:.3g}"]
         cells.append(METRICS["macs"].format(row["median"]["macs"]))
@@ -168,7 +168,7 @@ def print_spaces(rows: Sequence[dict[str, Any]]) -> None:
             cells.append(f"{row['within_budget']:.1%}")
         table.add_row(row["name"], *cells, row["about"])
     table.columns[-1].justify = "left"
-    _print(table)
+    print_table(table)
 
 
 def print_space(row: dict[str, Any]) -> None:
@@ -179,16 +179,16 @@ def print_space(row: dict[str, Any]) -> None:
     )
     if "within_budget" in row:
         print(f"{row['within_budget']:.1%} of {SAMPLE} random architectures are within the budget")
-    costs = _table("", "cost", "smallest", "median", "largest")
+    costs = make_table("", "cost", "smallest", "median", "largest")
     for name in COUNTED:
         values = (row[kind][name] for kind in ("smallest", "median", "largest"))
         costs.add_row(METRICS[name].label, *(METRICS[name].format(v) for v in values))
-    _print(costs)
-    table = _table("", "parameter", "values", text=2)
+    print_table(costs)
+    table = make_table("", "parameter", "values", text=2)
     for path, values in row["parameters"].items():
         shown = ", ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values)
         table.add_row(path, shown)
-    _print(table)
+    print_table(table)
 
 
 # nas front ---------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ def print_front(found: pd.DataFrame, objectives: Sequence[str], title: str = "")
     costs = ["latency", "macs", "params"]
     names = [*objectives, *(n for n in costs if n not in objectives)]
     shown = [n for n in names if found[METRICS[n].column].notna().any()]
-    table = _table(title, "trial", "block", *shown, "", text=2)
+    table = make_table(title, "trial", "block", *shown, "", text=2)
     for _, row in found.iterrows():
         cells = []
         for name in shown:
@@ -217,4 +217,4 @@ def print_front(found: pd.DataFrame, objectives: Sequence[str], title: str = "")
                 cells[-1] += f" ± {100 * row['accuracy_error']:.2f}"
         note = "tie with a cheaper one" if row["tie"] else ""
         table.add_row(str(row["number"]), row["family"], *cells, note)
-    _print(table)
+    print_table(table)

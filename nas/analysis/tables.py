@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.analysis.machine import cache_file
 from nas.metrics import METRICS
-from nas.show import _print, _table
+from nas.show import make_table, print_table
 
 Row = dict[str, Any]
 
@@ -38,7 +38,7 @@ def print_layers(network: Row) -> None:
     """Layers with counts, and with bound and time where they were measured; a line of totals."""
     timed = {layer["path"]: layer for layer in network.get("roofline", {}).get("layers", ())}
     extra = ["bound", "ms"] if timed else []
-    table = _table(network["name"], "path", "kind", "output", *COUNTS, *extra, text=2)
+    table = make_table(network["name"], "path", "kind", "output", *COUNTS, *extra, text=2)
     for row in network["layers"]:
         cells = [row["path"], row["kind"], "×".join(map(str, row["shape"]))]
         cells += [show(row) for show in COUNTS.values()]
@@ -49,7 +49,7 @@ def print_layers(network: Row) -> None:
     table.add_section()
     total = ["total", "", "", *(show(network) for show in COUNTS.values())]
     table.add_row(*total, *(["", number(network["roofline"]["ms"], 3)] if timed else []))
-    _print(table)
+    print_table(table)
 
 
 # nas profile --compare ---------------------------------------------------------------------------
@@ -66,7 +66,7 @@ METRIC_ROWS: dict[str, Callable[[Row], str]] = {
 
 def print_comparison(networks: Sequence[Row]) -> None:
     """Metrics as rows, networks as columns."""
-    table = _table("", "metric", *(network["name"] for network in networks))
+    table = make_table("", "metric", *(network["name"] for network in networks))
     for name, show in METRIC_ROWS.items():
         table.add_row(name, *map(show, networks))
     for i, rule in enumerate(networks[0].get("guidelines", ())):
@@ -75,7 +75,7 @@ def print_comparison(networks: Sequence[Row]) -> None:
     if "latency_ms" in networks[0]:
         shown = (METRICS["latency"].format(network["latency_ms"]) for network in networks)
         table.add_row("latency", *shown)
-    _print(table)
+    print_table(table)
 
 
 # nas profile --guidelines ------------------------------------------------------------------------
@@ -97,13 +97,13 @@ def _shown(rule: Row) -> str:
 def print_guidelines(network: Row) -> None:
     """A line a guideline, and below it the layers that break it most."""
     title = f"{network['name']}: the guidelines of ShuffleNetV2, arXiv:1807.11164"
-    table = _table(title, "", "guideline", "value", "best", text=2)
+    table = make_table(title, "", "guideline", "value", "best", text=2)
     for rule in network["guidelines"]:
         table.add_row(rule["name"], rule["about"], _shown(rule), f"{rule['best']:g}")
         for worst in rule["worst"]:
             blame = f"  {worst['path']}: {worst['detail']}"
             table.add_row("", blame, WORST[rule["name"]](worst["value"]))
-    _print(table)
+    print_table(table)
 
 
 # nas profile --roofline --------------------------------------------------------------------------
@@ -120,7 +120,7 @@ def print_roofline(network: Row) -> None:
         f"below {ridge:.1f} FLOP/byte memory bounds a layer; kept in {cache_file()}"
     )
     columns = ("layers", "macs", "traffic", "time", "ms", "GFLOP/s", "bound by memory")
-    table = _table(network["name"], "kind", *columns)
+    table = make_table(network["name"], "kind", *columns)
     for row in found["kinds"]:
         own = [layer for layer in found["layers"] if layer["kind"] == row["kind"]]
         bound = sum(layer["bound"] == "memory" for layer in own)
@@ -128,7 +128,7 @@ def print_roofline(network: Row) -> None:
         measured = (number(row["ms"], 2), number(row["gflops"] or None))
         layers = str(row["layers"] or "")
         table.add_row(row["kind"], layers, *shares, *measured, f"{bound} of {len(own)}" * bool(own))
-    _print(table)
+    print_table(table)
     print(
         f"{found['ms']:.2f} ms in all operators; {found['roof_ms']:.2f} ms at the roofs, were all "
         "data to come from memory; layout: the engine's own changes of data layout"
