@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -106,29 +106,28 @@ def trace(arch: Architecture) -> Graph:
     return record(arch.input, lambda x: _forward(arch, x))
 
 
+def parts(arch: Architecture) -> Iterator[tuple[str, Block | Head, tuple[int, ...]]]:
+    """Stem, blocks and head in order: path, part, and what follows the tensor in its call."""
+    yield "stem", arch.stem.block, (arch.stem.width, arch.stem.stride)
+    for i, stage in enumerate(arch.stages):
+        for j in range(stage.depth):
+            stride = stage.stride if j == 0 else 1
+            yield f"stages.{i}.{j}", stage.block, (stage.width, stride)
+    yield "head", arch.head, (arch.classes,)
+
+
 def _forward(arch: Architecture, x: Tensor) -> Tensor:
-    place = "stem"
-    try:
-        x = _block(x, arch.stem.block, arch.stem.width, arch.stem.stride, name=place)
-        for i, stage in enumerate(arch.stages):
-            for j in range(stage.depth):
-                place = f"stages.{i}.{j}"
-                stride = stage.stride if j == 0 else 1
-                x = _block(x, stage.block, stage.width, stride, name=place)
-        place = "head"
-        return _head(x, arch.head, arch.classes, name=place)
-    except Exception as error:  # a user's block may raise anything
-        raise ValueError(f"{place}: {type(error).__name__}: {error}") from error
+    for place, part, settings in parts(arch):
+        try:
+            x = _part(x, part, *settings, name=place)
+        except Exception as error:  # a user's block may raise anything
+            raise ValueError(f"{place}: {type(error).__name__}: {error}") from error
+    return x
 
 
 @fragment
-def _block(x: Tensor, block: Block, width: int, stride: int) -> Tensor:
-    return block(x, width, stride)
-
-
-@fragment
-def _head(x: Tensor, head: Head, classes: int) -> Tensor:
-    return head(x, classes)
+def _part(x: Tensor, part: Callable[..., Tensor], *settings: int) -> Tensor:
+    return part(x, *settings)
 
 
 def graph_id(graph: Graph) -> str:

@@ -18,13 +18,16 @@ MB is 10⁶ bytes, MiB is 2²⁰. fvcore's conv + linear count equals `macs` exa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from nas.graph import Graph, Node
-from nas.layers import elements
+from nas.arch import Architecture, parts, trace
+from nas.graph import Graph, Node, Tensor, record
+from nas.layers import Shape, elements
 
 BYTES = 4  # of one fp32 number
+KEPT = -1  # no index: a tensor that no later layer frees
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +55,47 @@ class Cost:
         )
 
 
-def cost(graph: Graph) -> Cost:
-    """The cost of a whole graph."""
-    return _fold(graph, keep_input=False)
+def cost(network: Graph | Architecture) -> Cost:
+    """The cost of a graph; of an architecture the same, block by block, without its graph.
+
+    A block has one input and one output, so that sums add up and the largest memory counts.
+    """
+    return _fold(network, False) if isinstance(network, Graph) else _by_block(network)
+
+
+def _by_block(arch: Architecture) -> Cost:
+    macs = params = activations = traffic = memory = 0
+    shape = arch.input
+    try:
+        for _, part, settings in parts(arch):
+            shape, found = _part_cost(shape, part, settings)
+            macs += found.macs
+            params += found.params
+            activations += found.activations
+            traffic += found.traffic
+            memory = max(memory, found.memory)
+    except Exception:  # a user's block may raise anything; tracing tells where
+        return cost(trace(arch))
+    return Cost(macs, params, activations, traffic, memory)
+
+
+@lru_cache(maxsize=2**15)
+def _part_cost(
+    shape: Shape, part: Callable[..., Tensor], settings: tuple[int, ...]
+) -> tuple[Shape, Cost]:
+    graph = record(shape, lambda x: part(x, *settings))
+    return graph.output, _fold(graph, False)
 
 
 def _fold(graph: Graph, keep_input: bool) -> Cost:
     """Sum over a graph's items; `keep_input` says that its input stays live to the end."""
     items = graph.items
-    last_use = {j: i for i, item in enumerate(items) for j in item[1]}
+    last_use = [0] * len(items)
+    for i, item in enumerate(items):
+        for j in item[1]:
+            last_use[j] = i
     if keep_input:
-        del last_use[0]
+        last_use[0] = KEPT
 
     macs = params = activations = traffic = peak = live = 0  # the last three in elements
     sizes: list[int] = []
@@ -72,9 +105,9 @@ def _fold(graph: Graph, keep_input: bool) -> Cost:
         read = dying = 0
         for j in inputs:
             read += sizes[j]
-            if last_use.get(j) == i:
+            if last_use[j] == i:
                 dying += sizes[j]
-                last_use[j] = -1  # an input that is named twice dies once
+                last_use[j] = KEPT  # an input that is named twice dies once
         need = live + size
         if isinstance(layer, Graph):
             inner = _fold_fragment(layer, not dying)
@@ -99,7 +132,7 @@ def _fold(graph: Graph, keep_input: bool) -> Cost:
     return Cost(macs, params, activations, BYTES * traffic, BYTES * peak)
 
 
-_fold_fragment = lru_cache(maxsize=2**8)(_fold)
+_fold_fragment = lru_cache(maxsize=2**12)(_fold)
 
 
 def layer_cost(graph: Graph, node: Node) -> Cost:

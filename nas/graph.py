@@ -231,9 +231,8 @@ def fragment(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Let `function(x, *settings)` be recorded once for each input shape and settings.
 
     Elsewhere what was recorded is used again, and so is its cost: the blocks of a stage are equal
-    but for the first. Few are kept, since what lies in the processor's own cache is worth more than
-    a hit among many. The settings must be hashable. `name` prefixes the paths of all that the
-    function records.
+    but for the first, and the attention of a space's blocks takes a few thousand forms. The
+    settings must be hashable. `name` prefixes the paths of all that the function records.
     """
     recorded = _recorder_of(function)
 
@@ -250,7 +249,7 @@ def fragment(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def _recorder_of(
     function: Callable[..., Tensor],
 ) -> Callable[[Shape, tuple[Any, ...]], Graph]:
-    @lru_cache(maxsize=2**7)
+    @lru_cache(maxsize=2**12)
     def recorded(shape: Shape, settings: tuple[Any, ...]) -> Graph:
         return record(shape, lambda x: function(x, *settings))
 

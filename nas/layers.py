@@ -35,11 +35,7 @@ class Layer:
     counted: ClassVar[bool] = False
     in_place: ClassVar[bool] = False
     free: ClassVar[bool] = False
-
-    @property
-    def params(self) -> int:
-        """Learnable parameters."""
-        return 0
+    params: int = 0  # learnable ones
 
     def macs(self, out: Shape) -> int:
         """Multiply–accumulates for one image, from the output's shape."""
@@ -114,10 +110,10 @@ class Linear(Layer):
     outputs: int
     bias: bool
     act: Act | None
+    params: int = field(init=False, repr=False, compare=False)
 
-    @property
-    def params(self) -> int:
-        return self.outputs * (self.inputs + self.bias)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", self.outputs * (self.inputs + self.bias))
 
     def macs(self, out: Shape) -> int:
         return self.inputs * self.outputs
@@ -199,10 +195,10 @@ class Norm(Layer):
     free: ClassVar[bool] = True
     channels: int
     scale: bool
+    params: int = field(init=False, repr=False, compare=False)
 
-    @property
-    def params(self) -> int:
-        return self.channels * (1 + self.scale)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", self.channels * (1 + self.scale))
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,12 +297,8 @@ class Module(Layer):
     counted: ClassVar[bool] = True
     factory: Callable[[int], Any]
     out: Shape
-    measured_params: int
     measured_macs: int
-
-    @property
-    def params(self) -> int:
-        return self.measured_params
+    params: int
 
     def macs(self, out: Shape) -> int:
         return self.measured_macs

@@ -68,8 +68,12 @@ class Candidate(NamedTuple):
 
     params: Params
     arch: Architecture
-    graph: Graph
     cost: Cost
+
+    @property
+    def graph(self) -> Graph:
+        """Traced when asked for: most candidates are judged by their cost alone."""
+        return trace(self.arch)
 
     @property
     def id(self) -> str:
@@ -117,10 +121,9 @@ class Space:
         )
 
     def candidate(self, params: Params) -> Candidate:
-        """The architecture of a setting, its graph and its cost."""
+        """The architecture of a setting and its cost."""
         arch = self.architecture(params)
-        graph = trace(arch)
-        return Candidate(params, arch, graph, cost(graph))
+        return Candidate(params, arch, cost(arch))
 
     def suggest(self, trial: BaseTrial) -> Architecture:
         """The architecture that an Optuna trial suggests."""

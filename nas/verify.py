@@ -72,7 +72,7 @@ def measure_module(factory: Callable[[int], Any], shape: Shape) -> Module:
         raise InputError(f"{name}: expected (1, c, h, w) from {(1, *shape)}, got {got}")
     params = sum(p.numel() for p in module.parameters())
     _, c, h, w = out.shape
-    return Module(factory, (c, h, w), params, fvcore_macs(module, shape))
+    return Module(factory, (c, h, w), fvcore_macs(module, shape), params)
 
 
 def _factory_name(factory: Callable[[int], Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
+from dataclasses import replace
 from functools import reduce
 from operator import add
 
@@ -13,12 +14,13 @@ from cases import CASES, mobilenet_v2
 from fvcore.nn import ActivationCountAnalysis
 
 from nas.arch import trace
+from nas.blocks import ConvBlock
 from nas.cost import BYTES, Cost, cost, layer_cost
 from nas.graph import Graph, Tensor, concat, fragment, record
 from nas.layers import Activate, Add, Dropout, Multiply, Norm, elements
 from nas.net import build
 from nas.reference import load
-from nas.space_file import load_space
+from nas.space_file import load_space, space_names
 
 MOBILE = load_space("mobile")
 NETWORKS = ["mobilenet_v3_large", "shufflenet_v2_x1_0", "googlenet", "ghostnet_x1_0"]
@@ -36,6 +38,21 @@ def test_mobilenet_v2_costs_what_its_paper_says():
     # The widest moment is the second stage's first block: 96 channels of 112x112, twice: the
     # expanded map and, a quarter as large, what the depthwise layer of stride 2 makes of it.
     assert found.memory == 4 * 96 * (112 * 112 + 56 * 56)
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_an_architecture_costs_what_its_graph_does(name):
+    space, rng = load_space(name), random.Random(1)
+    for _ in range(30):
+        arch = space.architecture(space.sample(rng))
+        assert cost(arch) == cost(trace(arch))
+
+
+def test_an_architecture_that_cannot_be_traced_says_where():
+    arch = replace(mobilenet_v2(), input=(3, 1, 1))
+    wide = replace(arch.stages[2], block=ConvBlock(kernel=7, padding="valid"))
+    with pytest.raises(ValueError, match=r"stages\.2\.0: ValueError: a map of 1x1 is too small"):
+        cost(replace(arch, stages=(*arch.stages[:2], wide, *arch.stages[3:])))
 
 
 # The convention by hand --------------------------------------------------------------------------
