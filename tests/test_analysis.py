@@ -261,6 +261,7 @@ def test_tables(cli: Cli) -> None:
     out = cli("profile", QUICK, "--resolution", 64, *flags).out
     for shown in ("FLOP/byte", "live", "bound", "total", "G4", "stages.1.0.expand", "GB/s"):
         assert shown in out
+    assert "10 of 10" in out  # sums, all bound by memory; dropout is gone at inference
 
 
 def test_comparison_has_networks_as_columns(cli: Cli) -> None:

@@ -281,6 +281,17 @@ def test_inceptions_branches_add_up_and_the_first_takes_the_rest():
     }
 
 
+def test_inceptions_branches_reduce_by_shares_of_their_own():
+    graph = graph_of(Inception(kernel=3, reduce_3x3=3 / 4, reduce_large=1 / 2), 192, 256)
+    reduced = [layer_at(graph, f"branch_{branch}.reduce").outputs for branch in ("3x3", "large")]
+    assert reduced == [96, 16]  # of 128 and 32, as in GoogLeNet's module 3a
+
+
+def test_inception_refuses_shares_that_leave_no_1x1_branch():
+    with pytest.raises(ValueError, match=r"leave nothing for the 1x1 branch: 1\.05 in all"):
+        graph_of(Inception(share_3x3=0.8), 192, 256)
+
+
 @pytest.mark.parametrize("kernel", [3, 5, 7])
 def test_the_large_branch_sees_its_kernel_in_every_form(kernel):
     def receptive(large: str) -> int:

@@ -63,8 +63,12 @@ GOLDEN = {
     "mobilenet_v2_x0_35_cifar": (408_938, 15_611_136),
     "mobilenet_v3_large": (5_483_032, 216_589_760),
     "mobilenet_v3_large_cifar": (4_214_842, 66_459_008),
+    "mobilenet_v3_large_x0_75": (3_993_528, 154_560_624),
+    "mobilenet_v3_large_x0_75_cifar": (2_725_338, 45_591_168),
     "mobilenet_v3_small": (2_542_856, 56_510_400),
     "mobilenet_v3_small_cifar": (1_528_106, 17_507_328),
+    "mobilenet_v3_small_x0_75": (2_041_872, 43_399_344),
+    "mobilenet_v3_small_x0_75_cifar": (1_027_122, 13_005_312),
     "shufflenet_v1_g1_x1_0": (1_531_936, 143_078_976),
     "shufflenet_v1_g2_x1_0": (1_733_848, 140_836_512),
     "shufflenet_v1_g3_x1_0": (1_865_728, 137_460_672),
@@ -184,6 +188,16 @@ def test_the_rule_holds_at_other_widths_and_resolutions(width: str) -> None:
     for resolution, millions in MOBILENET_V2[width].items():
         macs = cost(load(f"mobilenet_v2_{width}", resolution=resolution)).macs
         assert abs(macs / 1e6 - millions) < 1
+
+
+def test_mobilenet_v3_scales_all_convolutions_and_never_narrows_the_hidden_layer() -> None:
+    total = cost(load("mobilenet_v3_large_x0_75"))
+    assert agree(total.params, "4000000", rounded=True)  # the authors' table, tensorflow/models
+    assert agree(total.macs, "155000000", rounded=True)
+    for width, head in {"0_75": (720, 1280), "1_0": (960, 1280), "1_25": (1200, 1600)}.items():
+        arch = published(f"mobilenet_v3_large_x{width}").architecture()
+        assert (arch.head.width, arch.head.hidden) == head
+    assert load("mobilenet_v3_large_x1_0").nodes == load("mobilenet_v3_large").nodes
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if published(name).architecture()])

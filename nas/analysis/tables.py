@@ -122,12 +122,12 @@ def print_roofline(network: Row) -> None:
     columns = ("layers", "macs", "traffic", "time", "ms", "GFLOP/s", "bound by memory")
     table = make_table(network["name"], "kind", *columns)
     for row in found["kinds"]:
-        own = [layer for layer in found["layers"] if layer["kind"] == row["kind"]]
-        bound = sum(layer["bound"] == "memory" for layer in own)
+        bounds = [p["bound"] for p in found["layers"] if p["kind"] == row["kind"] and p["bound"]]
         shares = (f"{row[key]:.1%}" for key in ("macs", "traffic", "time"))
         measured = (number(row["ms"], 2), number(row["gflops"] or None))
         layers = str(row["layers"] or "")
-        table.add_row(row["kind"], layers, *shares, *measured, f"{bound} of {len(own)}" * bool(own))
+        bound = f"{bounds.count('memory')} of {len(bounds)}" if bounds else ""
+        table.add_row(row["kind"], layers, *shares, *measured, bound)
     print_table(table)
     print(
         f"{found['ms']:.2f} ms in all operators; {found['roof_ms']:.2f} ms at the roofs, were all "

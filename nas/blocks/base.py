@@ -33,12 +33,16 @@ class Block(Protocol):
 
     def __call__(self, x: Tensor, width: int, stride: int) -> Tensor: ...
 
+    def __hash__(self) -> int: ...
+
 
 @runtime_checkable
 class Head(Protocol):
     """What turns the last feature map into class scores; registered by `@head`."""
 
     def __call__(self, x: Tensor, classes: int) -> Tensor: ...
+
+    def __hash__(self) -> int: ...
 
 
 BLOCKS: dict[str, type] = {}

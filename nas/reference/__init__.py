@@ -9,6 +9,7 @@ from nas.arch import hint
 from nas.errors import InputError
 from nas.graph import Graph
 from nas.reference import (
+    bn_inception,
     ghostnet,
     googlenet,
     inception_v3,
@@ -34,6 +35,7 @@ NETWORKS: dict[str, Published] = {
         *(network for family in FAMILIES for network in family.published()),
         *mobilenet.NETWORKS,
         *googlenet.NETWORKS,
+        *bn_inception.NETWORKS,
         *inception_v3.NETWORKS,
         *inception_v4.NETWORKS,
         *xception.NETWORKS,

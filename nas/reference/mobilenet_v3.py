@@ -3,6 +3,8 @@ research/slim/nets/mobilenet/mobilenet_v3.py.
 
 Inner widths are the input's times t, rounded to 8; squeeze–excitation sits after the depthwise
 layer's activation, has a quarter of its width rounded to 8, ReLU inside and a hard sigmoid gate.
+The width multiplier scales all convolutions, rounded to 8 and never below 90 %; it widens the
+hidden layer of the head but never narrows it (below 1 by `finegrain_classification_mode`).
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from nas.arch import Architecture, Stage
-from nas.blocks import Classifier, ConvBlock, InvertedResidual
+from nas.blocks import Classifier, ConvBlock, InvertedResidual, round_width
 from nas.blocks.attention import Attention
 from nas.layers import Activation
 from nas.reference.base import Family
@@ -52,28 +54,35 @@ SMALL: tuple[Row, ...] = (
 )
 
 
-def mobilenet_v3_large() -> Architecture:
-    return _mobilenet_v3(LARGE, last=960, hidden=1280)
+def mobilenet_v3_large(*, width: float = 1.0) -> Architecture:
+    return _mobilenet_v3(LARGE, width, last=960, hidden=1280)
 
 
-def mobilenet_v3_small() -> Architecture:
-    return _mobilenet_v3(SMALL, last=576, hidden=1024)
+def mobilenet_v3_small(*, width: float = 1.0) -> Architecture:
+    return _mobilenet_v3(SMALL, width, last=576, hidden=1024)
 
 
-def _mobilenet_v3(rows: tuple[Row, ...], *, last: int, hidden: int) -> Architecture:
+def _mobilenet_v3(rows: tuple[Row, ...], width: float, *, last: int, hidden: int) -> Architecture:
     return Architecture(
         input=(3, 224, 224),
-        stem=Stage(ConvBlock(activation="hswish"), depth=1, width=16, stride=2),
+        stem=Stage(
+            ConvBlock(activation="hswish"), depth=1, width=round_width(16 * width), stride=2
+        ),
         stages=tuple(
             Stage(
                 InvertedResidual(kernel=k, expansion=t, attention=attention, activation=activation),
                 depth=1,
-                width=c,
+                width=round_width(c * width),
                 stride=s,
             )
             for k, t, c, attention, activation, s in rows
         ),
-        head=Classifier(width=last, hidden=hidden, dropout=0.2, activation="hswish"),
+        head=Classifier(
+            width=round_width(last * width),
+            hidden=round_width(hidden * max(1.0, width)),
+            dropout=0.2,
+            activation="hswish",
+        ),
         classes=1000,
     )
 
@@ -87,10 +96,26 @@ FAMILIES = (
         top1={"mobilenet_v3_large": 75.2},
     ),
     Family(
+        name="mobilenet_v3_large",
+        paper="1905.02244",
+        make=mobilenet_v3_large,
+        parameters=("width",),
+        cifar=2,
+        top1={"mobilenet_v3_large_x0_75": 73.3},
+    ),
+    Family(
         name="mobilenet_v3_small",
         paper="1905.02244",
         make=mobilenet_v3_small,
         cifar=2,
         top1={"mobilenet_v3_small": 67.4},
+    ),
+    Family(
+        name="mobilenet_v3_small",
+        paper="1905.02244",
+        make=mobilenet_v3_small,
+        parameters=("width",),
+        cifar=2,
+        top1={"mobilenet_v3_small_x0_75": 65.4},
     ),
 )
