@@ -1,4 +1,4 @@
-"""Optuna samplers by name, and the wrapper that spends no trial on what is not wanted."""
+"""Optuna samplers by name, one that knows costs, and a wrapper that spends no trial in vain."""
 
 from __future__ import annotations
 
@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING
 
 from nas.arch import hint
 from nas.errors import InputError
+from nas.samplers.cost_aware import CostAwareSampler
 from nas.samplers.gated import GatedSampler, SpaceExhausted
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-__all__ = ["SAMPLERS", "GatedSampler", "SpaceExhausted", "make_sampler"]
+__all__ = [
+    "COST_AWARE",
+    "NAMES",
+    "SAMPLERS",
+    "CostAwareSampler",
+    "GatedSampler",
+    "SpaceExhausted",
+    "check_name",
+    "make_sampler",
+]
 
 
 def _random(seed: int, trials: int) -> BaseSampler:
@@ -41,10 +51,17 @@ SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
     "tpe": _tpe,
     "random": _random,
 }
+COST_AWARE = "cost-aware"  # needs to know costs, so it is made where they are known
+NAMES = (COST_AWARE, *SAMPLERS)
+
+
+def check_name(name: str) -> None:
+    """Raise InputError where there is no sampler of this name."""
+    if name not in NAMES:
+        raise InputError(f"--sampler {name!r}: no such sampler; {hint(name, NAMES)}")
 
 
 def make_sampler(name: str, seed: int, trials: int) -> BaseSampler:
-    """A sampler for a search of about so many trials; raises InputError for an unknown name."""
-    if name not in SAMPLERS:
-        raise InputError(f"--sampler {name!r}: no such sampler; {hint(name, SAMPLERS)}")
+    """One of SAMPLERS, for a search of about so many trials; raises InputError for another name."""
+    check_name(name)
     return SAMPLERS[name](seed, trials)
