@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -20,10 +21,12 @@ from torch import nn
 from nas.arch import Architecture, trace
 from nas.data import Data, Images, load_data, resized
 from nas.graph import Graph
+from nas.latency.lock import together
 from nas.net import build, threads
+from nas.recipe import Recipe
 from nas.records import Result
 from nas.space import RESOLUTION, proxy_side
-from nas.train import Diverged, Recipe, score, train
+from nas.train import Diverged, Training, score
 from nas.verify import verify
 
 
@@ -59,28 +62,62 @@ def evaluate(
     fvcore counts the network first: raises CostMismatch where it disagrees, Diverged where the
     loss is not finite.
     """
+    return climb(network, task, seed, task.recipe.epochs, on_epoch=on_epoch).result
+
+
+class Rung(NamedTuple):
+    """The result at a rung, and the state (a safetensors file) that the next one goes on from."""
+
+    result: Result
+    state: bytes | None
+
+
+def climb(
+    network: Architecture | Graph,
+    task: Task,
+    seed: int,
+    epochs: int,
+    before: Rung | None = None,
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> Rung:
+    """Train up to so many of the recipe's epochs, from the rung `before`; raises as `evaluate`.
+
+    By rungs or at once, a training is the same to the bit on the CPU. At the end of the recipe
+    there is no state.
+    """
     started = time.perf_counter()
     data = cached_data(task.data, task.data_dir)
-    module = proxy_module(network, task, len(data.classes), seed)
     side = proxy_side(network.input[1], task.resolution, task.recipe.proxy_resolution)
     train_images, validation = proxy_images(task, side)
-    recipe, device = task.recipe, task.device
-    with threads(recipe.threads):
-        curve = train(
-            module, train_images, data, recipe, seed=seed, device=device, on_epoch=on_epoch
-        )
-        accuracy, cross_entropy = score(module, validation, data, device=device)
+    with together(), threads(task.recipe.threads):
+        module = proxy_module(network, task, len(data.classes), seed, check=before is None)
+        training = Training(module, train_images, data, task.recipe, seed=seed, device=task.device)
+        if before and before.state:
+            training.load(before.state)
+        training.advance(epochs, on_epoch)
+        accuracy, cross_entropy = score(module, validation, data, device=task.device)
     if not math.isfinite(cross_entropy):  # the last step's weights, which no loss has seen
         raise Diverged(f"the validation loss is {cross_entropy}")
-    seconds = time.perf_counter() - started
-    return Result(accuracy, cross_entropy, len(validation), tuple(curve), seconds)
+    earlier = before.result if before else None
+    result = Result(
+        accuracy=accuracy,
+        cross_entropy=cross_entropy,
+        validation_size=len(validation),
+        curve=tuple(training.curve),
+        rungs=(*(earlier.rungs if earlier else ()), (epochs, accuracy)),
+        seconds=time.perf_counter() - started + (earlier.seconds if earlier else 0.0),
+    )
+    return Rung(result, training.save() if epochs < task.recipe.epochs else None)
 
 
-def proxy_module(network: Architecture | Graph, task: Task, classes: int, seed: int) -> nn.Module:
+def proxy_module(
+    network: Architecture | Graph, task: Task, classes: int, seed: int, check: bool = True
+) -> nn.Module:
     """The proxy's module; its layers are the deployed network's, checked against fvcore."""
     graph = trace(network) if isinstance(network, Architecture) else network
     module: nn.Module = build(graph, seed)
-    verify(graph, module)
+    if check:
+        verify(graph, module)
     stride = task.recipe.stem_stride
     if isinstance(network, Architecture) and stride not in (None, network.stem.stride):
         module = build(trace(replace(network, stem=replace(network.stem, stride=stride))), seed)

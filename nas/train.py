@@ -1,151 +1,142 @@
-"""One training loop, and the recipe of a brief training."""
+"""One training loop, which can stop after any epoch and go on elsewhere."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nas.arch import hint, load_yaml, mapping, validated
 from nas.data import Data, Images, augment, to_batch
-from nas.errors import InputError
+from nas.recipe import Recipe
 
 EVALUATION_BATCH = 256
-NUMBER = re.compile(r"[\d.]+e[+-]?\d+", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a candidate is trained briefly; `proxy_resolution` is in pixels, before ρ.
-
-    SGD with Nesterov momentum on a one-cycle schedule, cross-entropy with smoothed labels. At most
-    `subset` training images are used, in the classes' proportions. `stem_stride: 1` gives the
-    proxy the stem of the networks for CIFAR and takes four times as long. One thread of torch by
-    default: small images leave little to share, and results do not depend on the machine's cores.
-    """
-
-    epochs: int = 5
-    batch: int = 32
-    subset: int = 4000
-    proxy_resolution: int = 32
-    learning_rate: float = 0.02
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    label_smoothing: float = 0.1
-    augment: bool = True
-    stem_stride: int | None = None
-    threads: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "subset", "proxy_resolution", "learning_rate", "threads"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise InputError(
-                    f"recipe: {name}: expected a number above zero, got {getattr(self, name)!r}"
-                )
-        if not 0 <= self.weight_decay < math.inf:
-            raise InputError(f"recipe: weight_decay: expected 0 or more, got {self.weight_decay!r}")
-        if self.stem_stride not in (None, 1, 2):
-            raise InputError(f"recipe: stem_stride: expected 1 or 2, got {self.stem_stride!r}")
-        for name in ("momentum", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"recipe: {name}: expected 0 up to 1, got {getattr(self, name)!r}")
-        if self.batch < 2:
-            raise InputError("recipe: batch: batch norm needs 2 images or more, got 1")
-
-    @classmethod
-    def from_dict(cls, data: Any, where: str = "recipe") -> Recipe:
-        """Read plain data; raises InputError with the place of what is wrong."""
-        known = list(cls.__dataclass_fields__)
-        for key in mapping(data, where):
-            if key not in known:
-                raise InputError(f"{where}: unknown key {key!r}; {hint(key, known)}")
-        # YAML 1.1 takes 1e-3, without a point and a sign, for text.
-        read = {k: float(v) if NUMBER.fullmatch(str(v)) else v for k, v in data.items()}
-        recipe: Recipe = validated(cls, read, where)
-        return recipe
-
-    def but(self, **fields: Any) -> Recipe:
-        """The same recipe with other values for the fields that are not None."""
-        return replace(self, **{key: value for key, value in fields.items() if value is not None})
-
-    @classmethod
-    def from_yaml(cls, path: str | Path) -> Recipe:
-        """Read a recipe file; raises InputError."""
-        return cls.from_dict(load_yaml(path), f"{path}: recipe")
+FACTS = "training"  # the key of what is no tensor in a saved training
 
 
 class Diverged(RuntimeError):
     """A loss that is not finite."""
 
 
-def train(
-    module: nn.Module,
-    images: Images,
-    data: Data,
-    recipe: Recipe,
-    *,
-    seed: int,
-    device: str = "cpu",
-    on_epoch: Callable[[int, float], None] | None = None,
-) -> list[float]:
-    """Train on `images`, already at the proxy's size; the mean loss of each epoch.
+class Training:
+    """A network under training, which can be saved after any epoch and go on elsewhere.
 
-    Deterministic by `seed` on the CPU. Raises Diverged.
+    `images` are already at the proxy's size. Deterministic by `seed` on the CPU, wherever it was
+    interrupted: an epoch draws from a random state of its own. The learning rate's cycle spans all
+    of the recipe's epochs. `curve` is the mean loss of each epoch so far.
     """
-    generator = torch.Generator().manual_seed(seed)
-    batch = min(recipe.batch, len(images))
-    steps = len(images) // batch  # the rest waits for another epoch's order
-    optimiser = torch.optim.SGD(
-        _groups(module, recipe.weight_decay),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.momentum > 0,
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser,
-        recipe.learning_rate,
-        total_steps=recipe.epochs * steps,
-        cycle_momentum=False,
-    )
-    module.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    curve = []
-    with _dropout_follows(seed, device):
-        for epoch in range(recipe.epochs):
-            order = torch.randperm(len(images), generator=generator)[: steps * batch]
-            total = 0.0
-            for index in torch.split(order, batch):
-                x, y = _batch(images, index, data, recipe, generator, device)
-                loss = F.cross_entropy(module(x), y, label_smoothing=recipe.label_smoothing)
-                if not math.isfinite(value := loss.item()):
-                    raise Diverged(f"the loss became {value} in epoch {epoch + 1}")
-                optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-                schedule.step()
-                total += value
-            curve.append(total / steps)
+
+    def __init__(
+        self,
+        module: nn.Module,
+        images: Images,
+        data: Data,
+        recipe: Recipe,
+        *,
+        seed: int,
+        device: str = "cpu",
+    ) -> None:
+        self.module, self.images, self.data, self.recipe = module, images, data, recipe
+        self.seed, self.device = seed, device
+        self.curve: list[float] = []
+        self._batch = min(recipe.batch, len(images))
+        self._steps = len(images) // self._batch  # the rest waits for another epoch's order
+        module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._optimiser = torch.optim.SGD(
+            _groups(module, recipe.weight_decay),
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.momentum > 0,
+        )
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimiser,
+            recipe.learning_rate,
+            total_steps=recipe.epochs * self._steps,
+            cycle_momentum=False,
+        )
+
+    def advance(self, epochs: int, on_epoch: Callable[[int, float], None] | None = None) -> None:
+        """Train until so many epochs are done; raises Diverged."""
+        self.module.train()
+        for epoch in range(len(self.curve), epochs):
+            with _random_state(_seed_of(self.seed, epoch), self.device) as generator:
+                self.curve.append(self._epoch(epoch, generator))
             if on_epoch:
-                on_epoch(epoch, curve[-1])
-    return curve
+                on_epoch(epoch, self.curve[-1])
+
+    def _epoch(self, epoch: int, generator: torch.Generator) -> float:
+        order = torch.randperm(len(self.images), generator=generator)
+        total = 0.0
+        for index in torch.split(order[: self._steps * self._batch], self._batch):
+            x, y = _batch(self.images, index, self.data, self.recipe, generator, self.device)
+            smoothing = self.recipe.label_smoothing
+            loss = F.cross_entropy(self.module(x), y, label_smoothing=smoothing)
+            if not math.isfinite(value := loss.item()):
+                raise Diverged(f"the loss became {value} in epoch {epoch + 1}")
+            self._optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._optimiser.step()
+            self._schedule.step()
+            total += value
+        return total / self._steps
+
+    def save(self) -> bytes:
+        """All that going on needs, as the content of a safetensors file."""
+        optimiser = self._optimiser.state_dict()
+        tensors = {f"module.{k}": v.contiguous() for k, v in self.module.state_dict().items()}
+        for index, state in optimiser["state"].items():
+            if (momentum := state["momentum_buffer"]) is not None:
+                tensors[f"momentum.{index}"] = momentum.contiguous()
+        facts = {
+            "curve": self.curve,
+            "groups": optimiser["param_groups"],
+            "schedule": self._schedule.state_dict(),
+        }
+        return safetensors.torch.save(tensors, {FACTS: json.dumps(facts)})
+
+    def load(self, saved: bytes) -> None:
+        """Go on from what `save` returned for the same network, recipe and seed."""
+        facts = json.loads(_metadata(saved)[FACTS])
+        tensors: dict[str, dict[str, torch.Tensor]] = {"module": {}, "momentum": {}}
+        for name, tensor in safetensors.torch.load(saved).items():
+            kind, _, key = name.partition(".")
+            tensors[kind][key] = tensor
+        momenta = {int(i): {"momentum_buffer": m} for i, m in tensors["momentum"].items()}
+        self.module.load_state_dict(tensors["module"])
+        self._optimiser.load_state_dict({"state": momenta, "param_groups": facts["groups"]})
+        self._schedule.load_state_dict(facts["schedule"])
+        self.curve = facts["curve"]
+
+
+def _metadata(saved: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file, whose first eight bytes are its header's length."""
+    size = int.from_bytes(saved[:8], "little")
+    metadata: dict[str, str] = json.loads(saved[8 : 8 + size])["__metadata__"]
+    return metadata
+
+
+def _seed_of(seed: int, epoch: int) -> int:
+    """Unlike seeds for the epochs of all trainings."""
+    digest = hashlib.blake2b(repr((seed, epoch)).encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big")
 
 
 @contextmanager
-def _dropout_follows(seed: int, device: str) -> Iterator[None]:
-    """Seed torch's own random state, which dropout draws from, and leave it as it was."""
+def _random_state(seed: int, device: str) -> Iterator[torch.Generator]:
+    """A seeded generator; torch's own state, which dropout draws from, is seeded and restored."""
     gpus = [torch.cuda.current_device()] if device == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
         torch.default_generator.manual_seed(seed)
         if gpus:
             torch.cuda.manual_seed(seed)
-        yield
+        yield torch.Generator().manual_seed(seed)
 
 
 def _groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -18,7 +19,7 @@ import torch
 
 import nas
 from nas.cli import main
-from nas.train import Recipe
+from nas.recipe import Recipe
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of the subprocesses
 torch.set_num_threads(1)
@@ -106,6 +107,13 @@ def wait_for(happened: Callable[[], Any], process: subprocess.Popen[str]) -> Non
         if process.poll() is not None:
             pytest.fail(f"the process ended: {process.communicate()}")
         time.sleep(0.01)
+
+
+@pytest.fixture
+def own_lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Locks of measurements of the test's own, here and in its subprocesses."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
 
 
 @pytest.fixture

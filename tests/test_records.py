@@ -35,7 +35,7 @@ TRIAL = Trial(
     cost={"macs": 5, "params": 3},
     state=COMPLETE,
     seed=1,
-    result=Result(0.5, 1.25, 359, (2.0, 1.5), 0.1),
+    result=Result(0.5, 1.25, 359, (2.0, 1.5), ((1, 0.25), (2, 0.5)), 0.1),
     latency={"latency_ms": 2.5},
     sampler={"NSGAIISampler:generation": 0},
 )

@@ -13,8 +13,9 @@ from nas.blocks import Classifier, ConvBlock, DepthwiseSeparable, Embedding
 from nas.errors import InputError
 from nas.evaluate import Task, cached_data, evaluate, proxy_images, proxy_module
 from nas.net import build
+from nas.recipe import Recipe
 from nas.reference import published
-from nas.train import Diverged, Recipe, score, train
+from nas.train import Diverged, Training, score
 
 DATA = cached_data("digits", None)
 SMALL = Architecture(
@@ -44,7 +45,7 @@ def test_weights_are_equal_to_the_bit():
     images, _ = proxy_images(task(), 16)
     one, two = (proxy_module(SMALL, task(), 10, seed=1) for _ in range(2))
     for module in (one, two):
-        train(module, images, DATA, RECIPE, seed=1)
+        Training(module, images, DATA, RECIPE, seed=1).advance(RECIPE.epochs)
         torch.rand(3)  # the random state of others must not matter
     states = zip(one.state_dict().values(), two.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in states)
@@ -78,7 +79,7 @@ def test_an_epoch_is_whole_batches(size, steps, monkeypatch):
     module = build(trace(SMALL), seed=0)
     seen = []
     module.register_forward_hook(lambda module, x, y: seen.append(len(y)))
-    train(module, images, DATA, replace(RECIPE, subset=size), seed=0)
+    Training(module, images, DATA, replace(RECIPE, subset=size), seed=0).advance(1)
     assert seen == [min(20, size)] * steps
 
 
@@ -93,7 +94,7 @@ def test_biases_and_batch_norm_do_not_decay():
     module = build(trace(SMALL), seed=0)
     before = {name: p.detach().clone() for name, p in module.named_parameters()}
     heavy = replace(RECIPE, learning_rate=1e-6, weight_decay=1e5, momentum=0.0)
-    train(module, images, DATA, heavy, seed=0)
+    Training(module, images, DATA, heavy, seed=0).advance(heavy.epochs)
     for name, parameter in module.named_parameters():
         kept = torch.allclose(parameter, before[name], rtol=1e-3, atol=1e-4)
         assert kept == (parameter.ndim == 1), name

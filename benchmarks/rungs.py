@@ -1,0 +1,133 @@
+"""Stopping early on recorded trainings: `python benchmarks/rungs.py` writes rungs.csv beside it.
+
+curves.csv holds real trainings, epoch by epoch: 100 random networks of `tiny` on digits, ten epochs
+each by the default recipe (`python benchmarks/rungs.py record` makes it again, in a quarter of an
+hour). A search at random goes through them in the orders of ten seeds, with and without rungs.
+Figures are medians and ranges over the orders: the epochs that were trained, as a share of those
+of a search without rungs, and the hypervolume as a share of that search's, scaled to its front's
+range with 1.1 as the reference.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from nas.pareto import hypervolume, non_dominated
+from nas.records import COMPLETE, STOPPED, Result, Trial
+from nas.rungs import may_enter
+
+EPOCHS, NETWORKS, SEEDS = 10, 100, 10
+RUNGS = ((1,), (2,), (1, 3), (1, 2, 4), (1, 2, 3, 4, 5))
+CURVES = Path(__file__).with_name("curves.csv")
+OUT = Path(__file__).with_suffix(".csv")
+BOTH_LESS = (False, False)
+
+
+def record() -> None:
+    """Train every network, and write what was seen after each epoch."""
+    from nas.evaluate import Task, cached_data, climb
+    from nas.recipe import Recipe
+    from nas.space_file import load_space
+
+    data = cached_data("digits", None)
+    task = Task("digits", None, data.id, Recipe(epochs=EPOCHS))
+    space, rng = load_space("tiny").bind(classes=len(data.classes)), random.Random(0)
+    found = {(c := space.candidate(space.sample(rng))).id: c for _ in range(2 * NETWORKS)}
+    rows = []
+    for candidate in list(found.values())[:NETWORKS]:
+        rung = None
+        for epochs in range(1, EPOCHS + 1):
+            rung = climb(candidate.arch, task, 0, epochs, rung)
+        assert rung
+        accuracies = [round(accuracy, 6) for _, accuracy in rung.result.rungs]
+        losses = [round(loss, 6) for loss in rung.result.curve]
+        counts = candidate.cost.macs, candidate.cost.params, rung.result.validation_size
+        rows.append((candidate.id, *counts, *accuracies, *losses))
+    names = [f"{kind}_{e + 1}" for kind in ("accuracy", "loss") for e in range(EPOCHS)]
+    with CURVES.open("w", newline="") as file:
+        csv.writer(file).writerows([("id", "macs", "params", "validation_size", *names), *rows])
+
+
+def trials() -> list[Trial]:
+    """The recorded trainings as complete trials."""
+    with CURVES.open() as file:
+        return [_trial(row) for row in csv.DictReader(file)]
+
+
+def _trial(row: dict[str, str]) -> Trial:
+    curve = tuple(float(row[f"loss_{e + 1}"]) for e in range(EPOCHS))
+    accuracy, size = float(row[f"accuracy_{EPOCHS}"]), int(row["validation_size"])
+    return Trial(
+        number=0,
+        id=row["id"],
+        params={},
+        arch={},
+        cost={"macs": int(row["macs"]), "params": int(row["params"])},
+        state=COMPLETE,
+        seed=0,
+        result=Result(accuracy, 0.0, size, curve, ((EPOCHS, accuracy),), 0.0),
+    )
+
+
+def climbed(whole: Trial, rungs: Sequence[int], done: Sequence[Trial]) -> Trial:
+    """What becomes of a trial in a search by rungs."""
+    assert whole.result
+    for epochs in rungs:
+        result = replace(whole.result, curve=whole.result.curve[:epochs])
+        trial = replace(whole, result=result, state=STOPPED)
+        if not may_enter(trial, done, ("accuracy", "macs")):
+            return trial
+    return whole
+
+
+def searches(rungs: Sequence[int]) -> Iterator[tuple[float, float, int]]:
+    """Share of the epochs, share of the hypervolume, and trials stopped, of every order."""
+    recorded = trials()
+    for seed in range(SEEDS):
+        order = random.Random(seed).sample(recorded, len(recorded))
+        done: list[Trial] = []
+        for whole in order:
+            done.append(climbed(whole, rungs, done))
+        epochs = sum(len(trial.result.curve) for trial in done if trial.result)
+        complete = [trial for trial in done if trial.state == COMPLETE]
+        share = volume(complete, order) / volume(order, order)
+        yield epochs / (EPOCHS * len(order)), share, len(done) - len(complete)
+
+
+def volume(found: Sequence[Trial], order: Sequence[Trial]) -> float:
+    every = points(order)
+    front = every[non_dominated(every, BOTH_LESS)]
+    low, high = front.min(axis=0), front.max(axis=0)
+    return hypervolume((points(found) - low) / (high - low), (1.1, 1.1), BOTH_LESS)
+
+
+def points(found: Sequence[Trial]) -> np.ndarray:
+    """(trials, 2): error and MACs."""
+    return np.array([[1 - t.result.accuracy, t.cost["macs"]] for t in found if t.result])
+
+
+def main() -> None:
+    rows = []
+    for rungs in RUNGS:
+        epochs, volumes, stopped = zip(*searches(rungs), strict=True)
+        name = " ".join(map(str, rungs))
+        figures = [f(x) for x in (epochs, volumes, stopped) for f in (median, min, max)]
+        rows.append((name, *(round(x, 4) for x in figures)))
+        print(f"rungs {name}: {figures[0]:.0%} of the epochs, {figures[3]:.4f} of the hypervolume")
+    names = [f"{kind}_{of}" for kind in ("epochs", "hypervolume", "stopped") for of in FIGURES]
+    with OUT.open("w", newline="") as file:
+        csv.writer(file).writerows([("rungs", *names), *rows])
+
+
+FIGURES = ("median", "min", "max")
+
+if __name__ == "__main__":
+    record() if sys.argv[1:] == ["record"] else main()

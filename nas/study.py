@@ -1,0 +1,77 @@
+"""The Optuna study behind a search: proposals come out of it, finished trials go in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.trial import TrialState, create_trial
+
+from nas.metrics import METRICS
+from nas.records import COMPLETE, STOPPED, Trial
+from nas.rungs import forecast_of
+from nas.space import Candidate, Space
+
+
+class Study:
+    """Asks for candidates of a space, told of trials in whatever order they end."""
+
+    def __init__(self, space: Space, sampler: BaseSampler, objectives: Sequence[str]) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._study = optuna.create_study(
+            directions=["maximize" if METRICS[n].maximise else "minimize" for n in objectives],
+            sampler=sampler,
+        )
+        self._space, self._objectives = space, objectives
+        self._distributions = space.distributions()
+
+    @property
+    def sampler(self) -> BaseSampler:
+        return self._study.sampler
+
+    @sampler.setter
+    def sampler(self, sampler: BaseSampler) -> None:
+        self._study.sampler = sampler
+
+    def ask(self) -> tuple[optuna.Trial, Candidate]:
+        """A proposal and its candidate; raises SpaceExhausted."""
+        asked = self._study.ask(self._distributions)
+        return asked, self._space.candidate(dict(asked.params))
+
+    def kept(self, asked: optuna.Trial) -> dict[str, Any]:
+        """What the sampler keeps with a proposal, and needs again when a study is rebuilt."""
+        attrs = self._study.get_trials(deepcopy=False)[asked.number].system_attrs
+        return {key: value for key, value in attrs.items() if key.endswith(":generation")}
+
+    def tell(self, asked: optuna.Trial, trial: Trial, trials: Sequence[Trial]) -> None:
+        """The proposal has ended as this trial; `trials` are all that have."""
+        if (values := self._values(trial, trials)) is None:
+            self._study.tell(asked, state=TrialState.FAIL)
+        else:
+            self._study.tell(asked, values)
+
+    def add(self, trial: Trial, trials: Sequence[Trial]) -> None:
+        """A trial that this study has not asked for, if it is a point of the space."""
+        if trial.params.keys() != self._distributions.keys():
+            return
+        values = self._values(trial, trials)
+        self._study.add_trial(
+            create_trial(
+                state=TrialState.FAIL if values is None else TrialState.COMPLETE,
+                params=trial.params,
+                distributions=self._distributions,
+                values=values,
+                system_attrs=trial.sampler,
+            )
+        )
+
+    def _values(self, trial: Trial, trials: Sequence[Trial]) -> list[float] | None:
+        """What samplers learn from: of a stopped trial, the accuracy that was forecast."""
+        if trial.state not in (COMPLETE, STOPPED) or trial.result is None:
+            return None
+        values = {name: trial.value(name) for name in self._objectives}
+        if trial.state == STOPPED and (forecast := forecast_of(trial, trials)):
+            values["accuracy"] = forecast.accuracy
+        return [float(values[name] or 0.0) for name in self._objectives]
