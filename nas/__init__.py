@@ -18,7 +18,9 @@ from nas.errors import InputError
 from nas.space_file import load_space
 
 if TYPE_CHECKING:
-    from nas.driver import resume, search
+    from nas.api import search
+    from nas.driver import resume
+    from nas.latency import LatencyEstimator
     from nas.net import build
     from nas.run import Run, load
 
@@ -27,6 +29,7 @@ __all__ = [
     "Budget",
     "Cost",
     "InputError",
+    "LatencyEstimator",
     "Run",
     "Stage",
     "block",
@@ -40,11 +43,12 @@ __all__ = [
     "trace",
 ]
 _LATER = {
+    "LatencyEstimator": "nas.latency",
     "build": "nas.net",
     "Run": "nas.run",
     "load": "nas.run",
     "resume": "nas.driver",
-    "search": "nas.driver",
+    "search": "nas.api",
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line: `nas search`, `nas profile`, `nas spaces`, `nas front`.
+"""The command line: `nas search`, `nas profile`, `nas spaces`, `nas front`, `nas latency`.
 
 Results go to stdout, progress and messages to stderr. Bad input is one sentence and exit code 2.
 Each verb imports what it needs when it runs, so that `--help` and errors come at once.
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from nas.blocks import import_blocks
 from nas.errors import InputError
+from nas.latency_cli import about, add_front_options, add_verbs, front_runs, print_about
+from nas.table_cli import add_table_options, check_no_table, search_a_table
 
 if TYPE_CHECKING:
     from nas.run import Run
@@ -84,12 +86,15 @@ def _parser() -> Parser:
     _profile_options(_verb(verbs, "profile", "count and time networks", _profile))
     _spaces_options(_verb(verbs, "spaces", "list search spaces, or look into one", _spaces))
     _front_options(_verb(verbs, "front", "print or plot the front of runs", _front))
+    tables = verbs.add_parser("latency", help="measure a device, to estimate latencies of it")
+    inner = tables.add_subparsers(metavar="VERB", required=True)
+    add_verbs(lambda name, about, run: _verb(inner, f"latency {name}", about, run))
     return parser
 
 
 def _verb(verbs: Any, name: str, about: str, run: Any) -> Parser:
     parser: Parser = verbs.add_parser(
-        name,
+        name.rpartition(" ")[2],
         help=about,
         description=f"{about[0].upper()}{about[1:]}.",
         usage=f"{PROGRAM} {name} {USAGE[name]}",
@@ -105,6 +110,9 @@ USAGE = {
     "profile": "ARCH... [options]",
     "spaces": "[NAME|FILE] [options]",
     "front": "RUN... [options]",
+    "latency build": "--out FILE [options]",
+    "latency bundle": "--out DIR [options]",
+    "latency import": "measurements.json --out FILE",
 }
 FLOP = "One flop is one multiply–accumulate of a convolution or linear layer."
 BUDGET = "limit, repeatable: 300M-flops 5M-params 20ms-latency 4MB-memory"
@@ -119,17 +127,25 @@ def _search_options(parser: Parser) -> None:
     what.add_argument("--resolution", type=int, metavar="PIXELS", help="of the deployed net (224)")
     what.add_argument("--baselines", metavar="NAME,…", help="published networks, drawn beside")
     what.add_argument("--blocks", action="append", metavar="MODULE", help="with blocks of your own")
+    add_table_options(what)
     on = parser.add_argument_group("on which data, trained how")
     on.add_argument("--data", metavar="NAME|PATH", help="digits (default), fashion-mnist, cifar10…")
     on.add_argument("--data-dir", metavar="DIR", help="where the files of a named set lie")
     on.add_argument("--recipe", metavar="FILE", help="YAML: epochs, batch, subset, learning_rate…")
     on.add_argument("--epochs", type=int, metavar="N", help="of each brief training")
-    on.add_argument("--proxy-resolution", type=int, metavar="PIXELS", help="of training (32)")
+    on.add_argument("--rungs", metavar="N,N", help="epochs after which a training may be stopped")
+    on.add_argument("--proxy-resolution", type=int, metavar="PX", help="pixels of training (32)")
     on.add_argument("--device", metavar="cpu|cuda", help="to train on (cpu)")
+    timed = parser.add_argument_group("timed by what")
+    timed.add_argument("--backend", metavar="NAME", help="inference engine (onnxruntime)")
+    timed.add_argument("--threads", type=int, metavar="N", help="of the engine (1)")
+    timed.add_argument("--latency-table", metavar="FILE", help="estimates; see nas latency")
+    timed.add_argument("--force-table", action="store_true", help="also of another device")
     how = parser.add_argument_group("how, and how long")
-    how.add_argument("--sampler", metavar="NAME", help="nsga2 (default), tpe or random")
+    how.add_argument("--sampler", metavar="NAME", help="cost-aware (default), nsga2, tpe, random")
     how.add_argument("--trials", type=int, metavar="N", help="in all (40)")
     how.add_argument("--time", metavar="30m", help="end then at the latest: 90s, 30m, 1h30m")
+    how.add_argument("--from", dest="prior", nargs="+", metavar="RUN", help="with their results")
     how.add_argument("--seed", type=int, metavar="N", help="of all that is random (0)")
     files = parser.add_argument_group("files and output")
     files.add_argument("--out", metavar="DIR", help="the run's folder (results/<space>-<time>)")
@@ -150,6 +166,8 @@ def _profile_options(parser: Parser) -> None:
     parser.add_argument("--guidelines", action="store_true", help="the four of ShuffleNetV2")
     parser.add_argument("--roofline", metavar="FILE", help="time each layer; .png, .svg or .pdf")
     parser.add_argument("--latency", action="store_true", help="measure it on this machine")
+    parser.add_argument("--backend", metavar="NAME,…", help="side by side (onnxruntime)")
+    parser.add_argument("--threads", type=int, metavar="N", help="of the back ends (1)")
     parser.add_argument("--list", action="store_true", help="list the published networks")
     parser.add_argument("--blocks", action="append", metavar="MODULE", help="with your own blocks")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
@@ -169,6 +187,7 @@ def _front_options(parser: Parser) -> None:
     parser.add_argument("--x", metavar="METRIC", help="cost (the run's first cost objective)")
     parser.add_argument("--y", default="accuracy", metavar="METRIC", help="(accuracy)")
     parser.add_argument("--plot", metavar="FILE", help="draw it: .png, .svg or .pdf")
+    add_front_options(parser)
     parser.add_argument("--blocks", action="append", metavar="MODULE", help="with your own blocks")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
@@ -179,10 +198,13 @@ RESUMABLE = {"trials", "time", "resume", "quiet", "json", "run", "verb", "blocks
 
 
 def _search(options: argparse.Namespace) -> int:
+    if options.table is not None:
+        return search_a_table(options)
+    check_no_table(options)
     seconds = None if options.time is None else parse_time(options.time)
     given = {k for k, v in vars(options).items() if v is not None and v is not False}
     if options.resume and (other := sorted(given - RESUMABLE)):
-        flag = other[0].replace("_", "-")
+        flag = {"prior": "from"}.get(other[0], other[0].replace("_", "-"))
         raise InputError(
             f"--{flag}: a run that goes on keeps its settings; only --trials and --time may change"
         )
@@ -208,17 +230,29 @@ def _search(options: argparse.Namespace) -> int:
 
 
 def _search_settings(options: argparse.Namespace) -> dict[str, Any]:
-    from nas.train import Recipe
+    from nas.recipe import Recipe
 
     recipe = Recipe.from_yaml(options.recipe) if options.recipe else Recipe()
     fields = {"epochs": options.epochs, "proxy_resolution": options.proxy_resolution}
     named = ["space", "data", "data_dir", "budget", "trials", "sampler", "resolution"]
-    named += ["device", "seed", "out"]
+    named += ["device", "seed", "out", "backend", "threads", "prior", "latency_table"]
     settings = {k: getattr(options, k) for k in named if getattr(options, k) is not None}
     for key in ("objectives", "baselines"):
         if getattr(options, key) is not None:
             settings[key] = tuple(getattr(options, key).split(","))
+    if options.rungs is not None:
+        settings["rungs"] = parse_rungs(options.rungs)
+    settings["force_table"] = options.force_table
     return settings | {"recipe": recipe.but(**fields), "blocks": tuple(options.blocks or ())}
+
+
+def parse_rungs(text: str) -> tuple[int, ...]:
+    """Epochs of 1,3; none of `none`; raises InputError."""
+    if text == "none":
+        return ()
+    if not re.fullmatch(r"\d+(,\d+)*", text):
+        raise InputError(f"--rungs {text!r}: expected epochs as 1,3 or none")
+    return tuple(map(int, text.split(",")))
 
 
 def parse_time(text: str) -> float:
@@ -264,11 +298,19 @@ def _profile(options: argparse.Namespace) -> None:
         raise InputError(f"nas profile: expected a network: {ARCH}; --list shows the names")
     if options.compare and len(options.arch) < 2:
         raise InputError("--compare: expected two networks or more")
+    if not options.latency and (options.backend or options.threads is not None):
+        raise InputError("--backend, --threads: expected with --latency, which they are about")
     if options.roofline:
         _check_roofline(options)
     networks = [find_network(name, options.resolution) for name in options.arch]
-    extra = ("latency", "layers", "compare", "guidelines", "roofline")
-    found = profile(networks, **{name: bool(getattr(options, name)) for name in extra})
+    extra = ("layers", "compare", "guidelines", "roofline")
+    backends = (options.backend or "onnxruntime").split(",") if options.latency else ()
+    found = profile(
+        networks,
+        backends=backends,
+        threads=1 if options.threads is None else options.threads,
+        **{name: bool(getattr(options, name)) for name in extra},
+    )
     if options.roofline:
         from nas.analysis.roofline_plot import save_roofline
 
@@ -317,26 +359,30 @@ def _spaces(options: argparse.Namespace) -> None:
 def _front(options: argparse.Namespace) -> None:
     from nas.metrics import METRICS
     from nas.plot import save_front
-    from nas.run import Run, front
+    from nas.run import front
     from nas.show import front_rows, print_front
 
-    runs = [Run(path) for path in options.runs]
+    runs = front_runs(options)
     costs = [name for name in runs[0].objectives if not METRICS[name].maximise]
+    if options.latency_table:
+        costs = ["latency"]
     x, y = _metric(options.x or costs[0], "--x"), _metric(options.y, "--y")
     if METRICS[x].maximise or not METRICS[y].maximise:
         raise InputError(f"--x {x} --y {y}: expected a cost and accuracy, as --x macs")
     fronts = {str(run.path): front(run.trials, (y, x)) for run in runs}
     if all(found.empty for found in fronts.values()):
-        raise InputError(f"{', '.join(fronts)}: no finished trial with {x} and {y}")
+        within = f" within {', '.join(options.budget)}" if options.budget else ""
+        raise InputError(f"{', '.join(fronts)}: no finished trial with {x} and {y}{within}")
     if options.plot:
         if Path(options.plot).suffix not in (".png", ".svg", ".pdf"):
             raise InputError(f"--plot {options.plot!r}: expected a .png, .svg or .pdf file")
         save_front(runs, options.plot, x, y)
     if options.json:
         rows = [{"run": path, "front": front_rows(found)} for path, found in fronts.items()]
-        return _print_json(rows)
-    for path, found in fronts.items():
+        return _print_json([row | about(run) for row, run in zip(rows, runs, strict=True)])
+    for run, (path, found) in zip(runs, fronts.items(), strict=True):
         print_front(found, (y, x), title=path)
+        print_about(run)
     return None
 
 

@@ -1,10 +1,9 @@
-"""The search: ask → gate → evaluate → tell → record. One driver owns the study and the files."""
+"""The search from its first check to its front. One driver owns the study and the files."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import random
+import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -12,29 +11,31 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import optuna
 import yaml
-from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from nas.arch import last_map, trace
 from nas.baselines import baseline
 from nas.blocks import import_blocks
 from nas.budget import Budget
 from nas.errors import InputError
-from nas.evaluate import Task, cached_data, evaluate
+from nas.evaluate import Task, cached_data
+from nas.executors import Serial
 from nas.feasible import check_budget, check_latency, hypervolume_reference, random_candidates
 from nas.gate import Gate
 from nas.graph import Graph
-from nas.latency import Latency, calibrate, measure
-from nas.latency.measurement import cpu_name
-from nas.metrics import ALIASES, METRICS
+from nas.latency import DeviceTable, Latency, calibrate, measure
+from nas.latency.device import Device
+from nas.loop import Loop, seed_of
+from nas.metrics import ALIASES
+from nas.prior import Clock, check_prior, prior_trials
 from nas.progress import Facts, Progress
+from nas.recipe import Recipe
 from nas.records import (
     BASELINES,
-    COMPLETE,
-    FAILED,
+    FINAL,
     LOCK,
     REJECTED,
+    TABLE,
     TRIALS,
     Trial,
     append_line,
@@ -47,14 +48,11 @@ from nas.records import (
     write_json,
 )
 from nas.run import Run
-from nas.samplers import GatedSampler, SpaceExhausted, make_sampler
 from nas.settings import Settings, machine, versions
 from nas.space import RESOLUTION, Candidate, Params, Space, proxy_side
 from nas.space_file import load_space, parse_space
-from nas.train import Recipe
 
 FORMAT = 1  # of run.json and trials.jsonl
-HOPELESS = 5  # failed trials from the start, after which a search ends
 
 
 def search(
@@ -66,22 +64,31 @@ def search(
     objectives: Sequence[str] = ("accuracy", "latency"),
     trials: int = 40,
     time: float | None = None,
-    sampler: str = "nsga2",
+    sampler: str = "cost-aware",
     recipe: Recipe | None = None,
+    rungs: Sequence[int] = (),
     resolution: int = RESOLUTION,
     device: str = "cpu",
     seed: int = 0,
     baselines: Sequence[str] = (),
+    prior: Sequence[str | Path] = (),
     blocks: Sequence[str] = (),
+    backend: str = "onnxruntime",
+    threads: int = 1,
+    latency_table: str | Path | None = None,
+    force_table: bool = False,
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Search a space for the front of the objectives within a budget; the finished run.
 
     `space`: a name, a .yaml file or a `Space`; `data`: as `nas.data.load_data` takes it;
-    `budget`: one or more as "300M-flops"; `time`: seconds; `blocks`: names of the modules that
-    register blocks of one's own; `out`: the run's folder, by default results/<space>-<time>.
-    Raises InputError before anything is written.
+    `budget`: one or more as "300M-flops"; `time`: seconds; `rungs`: epochs after which a
+    training may be stopped (`nas.rungs`); `prior`: folders of runs on the same task, whose results
+    are taken over; `blocks`: names of the modules that register blocks of one's own; `backend`,
+    `threads`: what a network is timed by; `latency_table`: the file of a device's table, which
+    estimates instead, and `force_table` where it is of another device; `out`: the run's folder, by
+    default results/<space>-<time>. Raises InputError before anything is written.
     """
     found = space if isinstance(space, Space) else load_space(space)
     settings = Settings(
@@ -94,11 +101,17 @@ def search(
         time=time,
         sampler=sampler,
         recipe=recipe or Recipe(),
+        rungs=tuple(rungs),
         resolution=resolution,
         device=device,
         seed=seed,
         baselines=tuple(baselines),
+        prior=tuple(map(str, prior)),
         blocks=tuple(blocks),
+        backend=backend,
+        threads=threads,
+        latency_table=None if latency_table is None else str(latency_table),
+        force_table=force_table,
     )
     folder = Path(out) if out else Path("results") / f"{found.name}-{_stamp()}"
     _check_free(folder)
@@ -118,16 +131,30 @@ def resume(
     info = read_json(folder / "run.json")
     if info.get("format") != FORMAT:
         raise InputError(f"{folder}/run.json: expected format {FORMAT}, got {info.get('format')!r}")
+    import_blocks(info["settings"]["blocks"])  # which may bring a latency back end as well
     settings = Settings.from_dict(info["settings"])
     settings = replace(
         settings,
         trials=settings.trials if trials is None else trials,
         time=settings.time if time is None else time,
     )
-    import_blocks(settings.blocks)
     text = (folder / "space.yaml").read_text()
     space = parse_space(yaml.safe_load(text), f"{folder}/space.yaml", name=info["space"], text=text)
     return Search(folder, settings, space, progress or Progress(), info).run()
+
+
+def find_table(settings: Settings, folder: Path | None) -> DeviceTable | None:
+    """The table that estimates a search's latencies: its file, or the copy in a run's folder.
+
+    Raises InputError where it is of another device than the settings', unless they force it.
+    """
+    if settings.latency_table is None:
+        return None
+    path = folder / TABLE if folder else Path(settings.latency_table)
+    table = DeviceTable.load(path)
+    if not settings.force_table:
+        table.check(path, Device.here(settings.backend, settings.threads))
+    return table
 
 
 def _check_free(folder: Path) -> None:
@@ -162,16 +189,22 @@ class Search:
             settings.resolution,
             settings.device,
         )
-        self.timed = "latency" in settings.objectives or "latency" in self.budget
-        self.gate = Gate(self.space, self.budget, self._measure, self._reject)
+        self.timed = settings.timed
+        self._engine: Any = {"backend": settings.backend, "threads": settings.threads}
+        here = Device.here(**self._engine)
+        self.table = find_table(settings, folder if info else None)
+        self.device = self.table.device if self.table else here
+        self.gate = Gate(self.space, self.budget, self._measure, self._reject, self.table)
         self.trials: list[Trial] = []
         self.info = info or {}
         if info and info["task"]["data_id"] != self.data.id:
             raise InputError(f"{folder}: the data {settings.data!r} is not what the run began with")
-        if info and self.timed and (began := info["machine"]["cpu"]) != cpu_name():
+        if info and self.timed and not self.table and (began := info["machine"]["cpu"]) != here.cpu:
             raise InputError(
-                f"{folder}: its latencies are of {began}, this machine is {cpu_name()}; go on there"
+                f"{folder}: its latencies are of {began}, this machine is {here.cpu}; go on there"
             )
+        # Latencies of two devices are never mixed: one that is not here is estimated throughout.
+        self.measures = self.device == here
 
     def run(self) -> Run:
         """Run until the trials, the time or the space is used up; write the front."""
@@ -183,12 +216,18 @@ class Search:
             if fresh:
                 _check_free(self.folder)  # another search may have begun at the same time
                 write_atomic(self.folder / "space.yaml", self.space.text)
+                if self.table:
+                    self.table.save(self.folder / TABLE)
             self.info["settings"] = asdict(self.settings)  # a run that goes on has a new total
             write_json(self.folder / "run.json", self.info)
             self._load()
+            if fresh:
+                self._take_prior()
             self.progress.start(self._describe(), self.trials)
+            self._tell_of_table()
             try:
                 self._loop()
+                self._time_front()
                 self._baselines()
             except BaseException:
                 with contextlib.suppress(Exception):  # the first error is the one to tell
@@ -205,6 +244,7 @@ class Search:
     def _prepare(self) -> None:
         """Check that the search can be done, and fix what all its trials share."""
         settings, classes = self.settings, len(self.data.classes)
+        check_prior(settings.prior, self.task)
         check_budget(self.space, self.budget, settings.seed)
         self.info = {
             "format": FORMAT,
@@ -215,7 +255,8 @@ class Search:
             "versions": versions(),
             "machine": machine(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "reference_ms": calibrate() if self.timed else None,
+            "latencies_of": self.device.to_dict() if self.timed else None,
+            "reference_ms": self._reference_ms() if self.timed else None,
         }
         if "latency" in self.budget:
             check_latency(self.gate)
@@ -223,12 +264,43 @@ class Search:
             self.gate, settings.objectives, classes, settings.seed
         )
 
+    def _reference_ms(self) -> float:
+        return self.table.reference_ms if self.table else calibrate(**self._engine)
+
+    def _loop(self) -> None:
+        Loop(
+            self.folder,
+            self.settings,
+            self.space,
+            self.task,
+            self.gate,
+            Serial(self.progress.epoch),
+            self.progress,
+            self.trials,
+        ).run()
+
     def _load(self) -> None:
         """Take up what an earlier session finished; a line that was cut is dropped."""
         self.trials = read_trials(self.folder / TRIALS, repair=True)
+        for trial in self.trials:
+            self.gate.remember(trial)
         rejected = read_lines(self.folder / REJECTED, repair=True)
-        self.gate.seen = {trial.id for trial in self.trials}
         self.gate.seen |= {line["id"] for line in rejected if line.get("id")}
+
+    def _take_prior(self) -> None:
+        """Begin with the trials of earlier runs, which count as none of this one's."""
+        if not self.settings.prior:
+            return
+        clock = None
+        if self.timed:
+            source = self.table.latency if self.table else self._measure
+            device = self.device.to_dict()
+            clock = Clock(self.info["reference_ms"], **device, measure=source)
+        self.trials += prior_trials(self.settings.prior, self.space, clock)
+        for trial in self.trials:
+            self.gate.remember(trial)
+        if self.trials:
+            append_line(self.folder / TRIALS, "\n".join(t.to_json() for t in self.trials))
 
     def _describe(self) -> Facts:
         return Facts(
@@ -240,9 +312,22 @@ class Search:
             small_maps=self._small_maps(),
         )
 
+    def _tell_of_table(self) -> None:
+        if self.table is None:
+            return
+        after = "the front is measured at the end" if self.measures else "nothing is measured here"
+        self.progress.say(f"latencies are estimates for {self.device}; {after}")
+        sample = random_candidates(self.space, 50, self.settings.seed)
+        unseen = {kind for c in sample for kind in self.table.estimator.unseen(c.graph)}
+        if unseen:
+            self.progress.say(
+                f"note: no network of the table had {', '.join(sorted(unseen))}; "
+                "estimates of architectures with it are rough"
+            )
+
     def _small_maps(self) -> float:
         """The share of proxies whose last map is under 2x2, where little is left to learn from."""
-        sample, small = random_candidates(self.gate, 50, self.settings.seed), 0
+        sample, small = random_candidates(self.space, 50, self.settings.seed), 0
         for candidate in sample:
             side = proxy_side(
                 candidate.arch.input[1],
@@ -252,97 +337,14 @@ class Search:
             small += last_map(trace(replace(candidate.arch, input=(3, side, side)))) < 2
         return small / max(len(sample), 1)
 
-    # The loop ------------------------------------------------------------------------------------
-
-    def _loop(self) -> None:
-        study = self._study()
-        distributions = self.space.distributions()
-        deadline = time.monotonic() + (self.settings.time or float("inf"))
-        while len(self.trials) < self.settings.trials and time.monotonic() < deadline:
-            started = time.perf_counter()
-            try:
-                asked = study.ask(distributions)
-                if not distributions:  # Optuna asks no sampler where there is nothing to choose
-                    self.gate.mend({}, random.Random())
-            except SpaceExhausted as end:
-                self.progress.say(f"{end}; the search ends after {len(self.trials)} trials")
-                return
-            candidate = self.space.candidate(dict(asked.params))
-            trial = self._evaluate(candidate, study.get_trials(deepcopy=False)[-1], started)
-            self._tell(study, asked, trial)
-            append_line(self.folder / TRIALS, trial.to_json())
-            self.trials.append(trial)
-            self.gate.seen.add(trial.id)
-            self.progress.trial(trial, self.trials)
-            self._check_hope()
-
-    def _study(self) -> optuna.Study:
-        """The study of all trials so far, with a sampler seeded by seed and their number."""
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        seed = _seed(self.settings.seed, len(self.trials))
-        inner = make_sampler(self.settings.sampler, seed, self.settings.trials)
-        distributions = self.space.distributions()
-        sampler = GatedSampler(inner, distributions, self.gate.admits, self.gate.mend, seed)
-        maximise = [METRICS[name].maximise for name in self.settings.objectives]
-        study = optuna.create_study(
-            directions=["maximize" if up else "minimize" for up in maximise], sampler=sampler
-        )
-        for trial in self.trials:
-            study.add_trial(self._frozen(trial, distributions))
-        return study
-
-    def _frozen(self, trial: Trial, distributions: dict[str, Any]) -> FrozenTrial:
-        complete = trial.state == COMPLETE
-        return create_trial(
-            state=TrialState.COMPLETE if complete else TrialState.FAIL,
-            params=trial.params,
-            distributions=distributions,
-            values=[trial.value(n) for n in self.settings.objectives] if complete else None,  # type: ignore[misc]
-            system_attrs=trial.sampler,
-        )
-
-    def _evaluate(self, candidate: Candidate, asked: FrozenTrial, started: float) -> Trial:
-        seed = _seed(self.settings.seed, candidate.id)
-        base = Trial(
-            number=len(self.trials),
-            id=candidate.id,
-            params=candidate.params,
-            arch=candidate.arch.to_dict(),
-            cost=cost_dict(candidate.cost),
-            state=FAILED,
-            seed=seed,
-            sampler={k: v for k, v in asked.system_attrs.items() if k.endswith(":generation")},
-        )
-        self.progress.begin(base)
-        try:
-            latency = self.gate.latency(candidate).to_dict() if self.timed else None
-            result = evaluate(candidate.arch, self.task, seed, self.progress.epoch)
-        except Exception as error:  # one bad network must not end a search
-            reason = f"{type(error).__name__}: {error}"
-            return replace(base, error=reason, seconds=time.perf_counter() - started)
-        return replace(
-            base,
-            state=COMPLETE,
-            result=result,
-            latency=latency,
-            seconds=time.perf_counter() - started,
-        )
-
-    def _tell(self, study: optuna.Study, asked: optuna.Trial, trial: Trial) -> None:
-        if trial.state == COMPLETE:
-            study.tell(asked, [trial.value(name) for name in self.settings.objectives])  # type: ignore[misc]
-        else:
-            study.tell(asked, state=TrialState.FAIL)
-
-    def _check_hope(self) -> None:
-        if len(self.trials) == HOPELESS and all(t.state == FAILED for t in self.trials):
-            raise InputError(
-                f"{self.folder}: all of the first {HOPELESS} trials failed, "
-                f"the last with {self.trials[-1].error}"
-            )
+    def _final(self, graph: Graph) -> Latency:
+        """The best that can be known of a latency here, while nothing else runs."""
+        if self.table and not self.measures:
+            return self.table.latency(graph)
+        return self._measure(graph)
 
     def _measure(self, graph: Graph) -> Latency:
-        return measure(graph, reference_ms=self.info["reference_ms"])
+        return measure(graph, reference_ms=self.info["reference_ms"], **self._engine)
 
     def _reject(self, what: Candidate | Params, reason: str, latency: Latency | None) -> None:
         known = isinstance(what, Candidate)
@@ -364,6 +366,28 @@ class Search:
 
     # Baselines and the end -----------------------------------------------------------------------
 
+    def _time_front(self) -> None:
+        """Measure the front at last, of which a lucky timing or a wrong estimate may be part.
+
+        Those that exceed the latency budget leave it; others may take their place, and are
+        measured too. What a table of another device estimates is not measured here.
+        """
+        path, found = self.folder / FINAL, Run(self.folder)
+        read_lines(path, repair=True)
+        while self._times_front and (
+            left := [int(n) for n in found.front["number"] if n not in found.finals]
+        ):
+            for number in left:
+                self.progress.say(f"trial {number} is on the front: measured")
+                latency = self._measure(trace(found.architecture(number)))
+                line = {"number": number, "latency": latency.to_dict()}
+                append_line(path, json.dumps(line))
+            found = Run(self.folder)
+
+    @property
+    def _times_front(self) -> bool:
+        return self.measures and ("latency" in self.budget or self.table is not None)
+
     def _baselines(self) -> None:
         """Evaluate published networks by the same recipe; they are no trials."""
         path = self.folder / BASELINES
@@ -375,13 +399,7 @@ class Search:
                     name,
                     self.task,
                     len(self.data.classes),
-                    lambda identity: _seed(self.settings.seed, identity),
-                    self._measure if self.timed else None,
+                    lambda identity: seed_of(self.settings.seed, identity),
+                    self._final if self.timed else None,
                 )
                 append_line(path, found.to_json())
-
-
-def _seed(*facts: object) -> int:
-    """A seed that follows from facts, whatever the order in which trials run."""
-    digest = hashlib.blake2b(repr(facts).encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big") % 2**31

@@ -75,16 +75,20 @@ def check_latency(gate: Gate) -> None:
             return
     format = METRICS["latency"].format
     raise InputError(
-        f"budget {format(limit)} latency: space {space.name} cannot meet it on this machine, "
+        f"budget {format(limit)} latency: space {space.name} cannot meet it on {_device(gate)}, "
         f"the smallest networks found take {format(min(found))} or more"
     )
+
+
+def _device(gate: Gate) -> str:
+    return str(gate.table.device) if gate.table else "this machine"
 
 
 def hypervolume_reference(
     gate: Gate, objectives: Sequence[str], classes: int, seed: int
 ) -> dict[str, float]:
     """Chance accuracy, and each cost's limit or the largest of a sample within the budget."""
-    sample = random_candidates(gate, SAMPLE, seed)
+    sample = random_candidates(gate.space, SAMPLE, seed)
     allowed = [c for c in sample if excess_of(gate.budget, c) <= 0] or sample
     largest = sorted(allowed, key=lambda c: c.cost.macs + c.cost.traffic)[-3:]
     found = {"accuracy": 1 / classes}
@@ -98,11 +102,11 @@ def hypervolume_reference(
     return found
 
 
-def random_candidates(gate: Gate, count: int, seed: int) -> list[Candidate]:
+def random_candidates(space: Space, count: int, seed: int) -> list[Candidate]:
     """So many random points of the space, without those whose blocks raise."""
     rng = random.Random(seed)
     found = []
     for _ in range(count):
         with contextlib.suppress(Exception):  # a user's block may raise anything
-            found.append(gate.space.candidate(gate.space.sample(rng)))
+            found.append(space.candidate(space.sample(rng)))
     return found

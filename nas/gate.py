@@ -1,7 +1,9 @@
 """What may become a trial: architectures within the budget that were not seen before.
 
 Cost is exact and takes a fraction of a millisecond, so a proposal over the budget is replaced
-before a trial exists. A latency budget is checked last, by timing the untrained network.
+before a trial exists. A latency budget is the same where a device's table estimates latencies.
+Without a table it is checked last, by timing the untrained network, unless what was timed before
+tells that it is too slow.
 """
 
 from __future__ import annotations
@@ -9,9 +11,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 
+from nas.arch import trace
 from nas.budget import Budget
 from nas.graph import Graph
 from nas.latency import Latency
+from nas.latency.device import Device
+from nas.latency.learner import Learner
+from nas.latency.table import DeviceTable, as_latency
+from nas.records import Trial
 from nas.samplers import SpaceExhausted
 from nas.space import Candidate, Params, Space
 
@@ -26,21 +33,34 @@ Reject = Callable[[Candidate | Params, str, Latency | None], None]
 class Gate:
     """Admits candidates; remembers those that it has seen, and their latencies.
 
-    `reject` is told of every proposal that was turned away by its latency or because a block
-    raised.
+    With a `table`, latencies are its estimates and nothing is measured. `reject` is told of every
+    proposal that was turned away by its timing or because a block raised.
     """
 
     def __init__(
-        self, space: Space, budget: Budget, measure: Measure | None, reject: Reject
+        self,
+        space: Space,
+        budget: Budget,
+        measure: Measure | None,
+        reject: Reject,
+        table: DeviceTable | None = None,
     ) -> None:
         self.space = space
         self.budget = budget
         self.seen: set[str] = set()
         self.latencies: dict[str, Latency] = {}
+        self.learner = Learner()
+        self.table = table
         self._measure = measure
         self._reject = reject
         self._slow = 0
         self._broken: set[str] = set()
+
+    def remember(self, trial: Trial) -> None:
+        """Take up a finished trial: it is not proposed again, and its latency is known."""
+        self.seen.add(trial.id)
+        if trial.latency:
+            self._learn(trial.id, trace(trial.architecture), Latency(**trial.latency))
 
     def candidate(self, params: Params) -> Candidate | None:
         """The candidate of a setting, None where one of its blocks raises."""
@@ -54,9 +74,9 @@ class Gate:
             return None
 
     def admits(self, params: Params) -> bool:
-        """Whether the setting is within the budget and new."""
+        """Whether the setting is new and within the budget."""
         candidate = self.candidate(params)
-        if candidate is None or not self.budget.allows(candidate.cost):
+        if candidate is None or self.excess(candidate) > 0:
             return False
         return candidate.id not in self.seen and self._fast_enough(candidate)
 
@@ -95,7 +115,14 @@ class Gate:
 
     def _excess(self, params: Params) -> float:
         candidate = self.candidate(params)
-        return float("inf") if candidate is None else excess_of(self.budget, candidate)
+        return float("inf") if candidate is None else self.excess(candidate)
+
+    def excess(self, candidate: Candidate) -> float:
+        """The largest relative excess over the limits that need no timing; ≤ 0 is within them."""
+        counted = excess_of(self.budget, candidate)
+        if counted > 0 or self.table is None or "latency" not in self.budget:
+            return counted
+        return max(counted, self.latency(candidate).latency_ms / self.budget["latency"] - 1)
 
     def _walk(self, params: Params, rng: random.Random) -> Params | None:
         """A random walk within the budget to a setting that is admitted."""
@@ -108,9 +135,9 @@ class Gate:
         return None
 
     def _fast_enough(self, candidate: Candidate) -> bool:
-        if "latency" not in self.budget:
+        if "latency" not in self.budget or self.table:
             return True
-        latency = self.latency(candidate)
+        latency = self._judged(candidate)
         if latency.latency_ms <= self.budget["latency"]:
             self._slow = 0
             return True
@@ -121,13 +148,39 @@ class Gate:
             raise SpaceExhausted(f"the last {FLUKES} proposals were over the latency budget")
         return False
 
-    def latency(self, candidate: Candidate) -> Latency:
-        """The candidate's latency, measured once."""
+    def _judged(self, candidate: Candidate) -> Latency:
+        """The candidate's latency; an estimate where even its lower bound is over the limit."""
         if candidate.id not in self.latencies:
-            if self._measure is None:
+            estimate = self.learner.predict(candidate.graph)
+            if estimate.low > self.budget["latency"]:
+                like = next(iter(self.latencies.values()))
+                device = Device(like.backend, like.threads, like.cpu)
+                return as_latency(estimate, device, like.reference_ms)
+        return self.latency(candidate)
+
+    def expected(self, metric: str, candidate: Candidate) -> float:
+        """A cost, counted or estimated without any timing."""
+        if metric != "latency":
+            return float(getattr(candidate.cost, metric))
+        if self.table:
+            return self.latency(candidate).latency_ms
+        return self.learner.predict(candidate.graph).ms
+
+    def latency(self, candidate: Candidate) -> Latency:
+        """The candidate's latency, measured or estimated once."""
+        identity = candidate.id
+        if identity not in self.latencies:
+            source = self.table.latency if self.table else self._measure
+            if source is None:
                 raise RuntimeError("this search measures no latencies")
-            self.latencies[candidate.id] = self._measure(candidate.graph)
-        return self.latencies[candidate.id]
+            graph = candidate.graph
+            self._learn(identity, graph, source(graph))
+        return self.latencies[identity]
+
+    def _learn(self, identity: str, graph: Graph, latency: Latency) -> None:
+        self.latencies[identity] = latency
+        if latency.source == "measured":
+            self.learner.tell(graph, latency.latency_ms)
 
 
 def reason_of(error: Exception) -> str:

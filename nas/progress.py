@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
 from nas.metrics import METRICS
-from nas.records import COMPLETE, Trial
+from nas.records import COMPLETE, STOPPED, Trial
 from nas.run import frame, front, hypervolume_of
 from nas.settings import Settings
 
@@ -135,6 +135,10 @@ class Live(Progress):
 
 
 def _line(trial: Trial, objectives: Sequence[str], on_front: bool) -> str:
+    if trial.state == STOPPED and trial.result:
+        epochs, accuracy = trial.result.rungs[-1]
+        reached = f"accuracy {METRICS['accuracy'].format(accuracy)} after {epochs} epochs"
+        return f"  trial {trial.number:3}  [dim]stopped[/]  {reached}  {trial.seconds:.1f} s"
     if trial.state != COMPLETE:
         return f"  trial {trial.number:3}  [red]{trial.state}[/]  {_plain(trial.error or '')}"
     cells = [f"{n} {METRICS[n].format(trial.value(n) or 0.0)}" for n in objectives]

@@ -2,7 +2,10 @@
 
 run.json              settings, versions, machine: all that is needed to repeat the run
 space.yaml            the space as it was read
+device.json           the table that its latencies are estimated from, if any
 trials.jsonl          a line a finished trial
+rungs.jsonl           a line a rung passed, and state/NUMBER.safetensors, to go on from there
+final.jsonl           latencies of the front, measured at the end: see docs/files.md
 rejected.jsonl        proposals that a latency budget or a block's error kept from being trials
 baselines.jsonl       published networks under the same recipe; no trials
 front.csv, front.png, architectures/NUMBER.yaml          the front, written at the end
@@ -23,8 +26,11 @@ from nas.arch import Architecture
 from nas.cost import Cost
 from nas.errors import InputError
 
-COMPLETE, FAILED = "complete", "failed"
-TRIALS, REJECTED, BASELINES = "trials.jsonl", "rejected.jsonl", "baselines.jsonl"
+COMPLETE, STOPPED, FAILED = "complete", "stopped", "failed"
+RUNNING = "running"  # only in rungs.jsonl
+TRIALS, RUNGS = "trials.jsonl", "rungs.jsonl"
+FINAL, REJECTED, BASELINES = "final.jsonl", "rejected.jsonl", "baselines.jsonl"
+TABLE = "device.json"
 LOCK = ".lock"
 
 
@@ -33,19 +39,24 @@ class Result:
     """What an evaluation found, with what is needed to judge its noise.
 
     `accuracy` and `cross_entropy` are of the validation part, of `validation_size` images;
-    `curve` is the mean training loss of each epoch; `seconds` is the evaluation's wall time.
+    `curve` is the mean training loss of each epoch, `rungs` are (epochs, accuracy) wherever it was
+    scored; `seconds` is the evaluation's wall time.
     """
 
     accuracy: float
     cross_entropy: float
     validation_size: int
     curve: tuple[float, ...]
+    rungs: tuple[tuple[int, float], ...]
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A line of trials.jsonl; a baseline's too, whose `name` is that of the published network."""
+    """A line of trials.jsonl; a baseline's too, whose `name` is that of the published network.
+
+    `source` says which trial of an earlier run this one was taken from: results/old:12.
+    """
 
     number: int
     id: str
@@ -58,6 +69,7 @@ class Trial:
     latency: dict[str, Any] | None = None
     error: str | None = None
     name: str | None = None
+    source: str | None = None
     sampler: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -80,7 +92,8 @@ class Trial:
     def from_dict(cls, data: dict[str, Any]) -> Trial:
         result = data.get("result")
         if result is not None:
-            result = Result(**{**result, "curve": tuple(result["curve"])})
+            rungs = tuple((epochs, accuracy) for epochs, accuracy in result["rungs"])
+            result = Result(**{**result, "curve": tuple(result["curve"]), "rungs": rungs})
         return cls(**{**data, "result": result})
 
 
@@ -141,12 +154,12 @@ def read_trials(path: Path, *, repair: bool = False) -> list[Trial]:
     return trials
 
 
-def write_atomic(path: Path, text: str) -> None:
+def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a whole file, or leave the old one."""
     temporary = path.with_name(path.name + ".part")
     try:
-        with temporary.open("w") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,27 @@ import numpy as np
 import pandas as pd
 
 from nas.arch import Architecture
+from nas.budget import Budget
 from nas.errors import InputError
 from nas.metrics import METRICS
 from nas.pareto import hypervolume, maximised, non_dominated, standard_error
-from nas.records import BASELINES, COMPLETE, TRIALS, Trial, read_json, read_trials, write_atomic
+from nas.records import (
+    BASELINES,
+    COMPLETE,
+    FINAL,
+    TRIALS,
+    Trial,
+    read_json,
+    read_lines,
+    read_trials,
+    write_atomic,
+)
 
 COLUMNS = ["number", "id", "state", "accuracy", "accuracy_error", "cross_entropy"]
-COLUMNS += ["validation_size", "latency_ms", "latency_low", "latency_high", "latency_source"]
+COLUMNS += ["epochs", "validation_size"]
+COLUMNS += ["latency_ms", "latency_low", "latency_high", "latency_source"]
 COLUMNS += ["macs", "params", "activations", "traffic_bytes", "memory_bytes", "size_bytes"]
-COLUMNS += ["seconds", "seed", "error", "name", "family"]
+COLUMNS += ["over_budget", "seconds", "seed", "error", "name", "source", "family"]
 
 
 class Run:
@@ -41,7 +54,12 @@ class Run:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """A row a trial: results, costs, parameters; `architecture` is an `Architecture`."""
-        return frame(self.records)
+        return frame(self.records, Budget.parse(self.info["settings"]["budget"]), self.finals)
+
+    @cached_property
+    def finals(self) -> dict[int, dict[str, Any]]:
+        """Latencies of the front measured once more at the end, by the trials' numbers."""
+        return {line["number"]: line["latency"] for line in read_lines(self.path / FINAL)}
 
     @cached_property
     def baselines(self) -> pd.DataFrame:
@@ -54,7 +72,7 @@ class Run:
 
     @property
     def front(self) -> pd.DataFrame:
-        """The rows of `trials` that no other dominates, cheapest first."""
+        """The rows of `trials` within the budget that no other dominates, cheapest first."""
         return front(self.trials, self.objectives)
 
     @property
@@ -91,16 +109,26 @@ def load(path: str | Path) -> Run:
     return Run(path)
 
 
-def frame(records: Sequence[Trial]) -> pd.DataFrame:
-    """A row a record, in the columns of `COLUMNS`, `params.…` and `architecture`."""
-    rows = [_row(trial) for trial in records]
+def frame(
+    records: Sequence[Trial],
+    budget: Budget | None = None,
+    finals: Mapping[int, dict[str, Any]] | None = None,
+) -> pd.DataFrame:
+    """A row a record, in the columns of `COLUMNS`, `params.…` and `architecture`.
+
+    A latency in `finals`, by number, takes the place of the trial's. `over_budget` marks what
+    exceeds `budget`: a final latency, or a trial of an earlier run with another budget.
+    """
+    finals = finals or {}
+    records = [replace(t, latency=finals.get(t.number, t.latency)) for t in records]
+    rows = [_row(trial, budget or Budget()) for trial in records]
     params = sorted({key for row in rows for key in row if key.startswith("params.")})
     table = pd.DataFrame(rows, columns=[*COLUMNS, *params, "architecture"])
-    numbers = [c for c in COLUMNS[3:17] if c != "latency_source"]
+    numbers = [c for c in COLUMNS[3:18] if c != "latency_source"]
     return table.astype(dict.fromkeys(numbers, float))
 
 
-def _row(trial: Trial) -> dict[str, Any]:
+def _row(trial: Trial, budget: Budget) -> dict[str, Any]:
     row: dict[str, Any] = {
         "number": trial.number,
         "id": trial.id,
@@ -109,6 +137,8 @@ def _row(trial: Trial) -> dict[str, Any]:
         "seed": trial.seed,
         "error": trial.error,
         "name": trial.name,
+        "source": trial.source,
+        "over_budget": not budget.allows({n: trial.value(n) for n, _ in budget.limits}),
         "family": family(trial.arch),
         "architecture": _architecture(trial),
     }
@@ -117,6 +147,7 @@ def _row(trial: Trial) -> dict[str, Any]:
             "accuracy": result.accuracy,
             "accuracy_error": standard_error(result.accuracy, result.validation_size),
             "cross_entropy": result.cross_entropy,
+            "epochs": result.rungs[-1][0],
             "validation_size": result.validation_size,
         }
     if latency := trial.latency:
@@ -124,7 +155,7 @@ def _row(trial: Trial) -> dict[str, Any]:
             "latency_ms": latency["latency_ms"],
             "latency_low": latency["low"],
             "latency_high": latency["high"],
-            "latency_source": "measured",
+            "latency_source": latency.get("source", "measured"),
         }
     row |= {METRICS[name].column: value for name, value in trial.cost.items()}
     row |= {f"params.{path}": value for path, value in trial.params.items()}
@@ -147,13 +178,13 @@ def family(arch: dict[str, Any]) -> str | None:
 
 
 def front(table: pd.DataFrame, objectives: Sequence[str]) -> pd.DataFrame:
-    """The complete rows that no other dominates, by rising cost.
+    """The complete rows within the budget that no other dominates, by rising cost.
 
     `tie` marks a row whose accuracy exceeds a cheaper row's of the front by no more than the
     standard error of their difference: the two cannot be told apart.
     """
     columns = [METRICS[name].column for name in objectives]
-    complete = table[table["state"] == COMPLETE]
+    complete = table[(table["state"] == COMPLETE) & ~table["over_budget"].astype(bool)]
     mask = non_dominated(complete[columns].to_numpy(float), maximised(objectives))
     costs = [column for column in columns if column != "accuracy"]
     found = complete[mask].sort_values(costs[:1] or columns).reset_index(drop=True)

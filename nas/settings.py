@@ -7,6 +7,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -15,16 +16,23 @@ from nas import reference
 from nas.arch import hint
 from nas.budget import Budget
 from nas.errors import InputError
+from nas.latency.backends import find_backend
 from nas.latency.measurement import cpu_name
 from nas.metrics import COSTS, METRICS
-from nas.samplers import make_sampler
+from nas.recipe import Recipe
+from nas.samplers import check_name
 from nas.space import RESOLUTION
-from nas.train import Recipe
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a search is asked for; run.json holds it. `time` is in seconds."""
+    """What a search is asked for; run.json holds it. `time` is in seconds.
+
+    `rungs` are the epochs after which a training may be stopped, none where empty.
+    `backend` and `threads` are those of the network that is timed, the recipe has its own threads.
+    `latency_table` is the file of a device's table, which stands in for timing; one of another
+    device needs `force_table`.
+    """
 
     space: str = "mobile"
     data: str = "digits"
@@ -33,21 +41,30 @@ class Settings:
     objectives: tuple[str, ...] = ("accuracy", "latency")
     trials: int = 40
     time: float | None = None
-    sampler: str = "nsga2"
+    sampler: str = "cost-aware"
     recipe: Recipe = field(default_factory=Recipe)
+    rungs: tuple[int, ...] = ()
     resolution: int = RESOLUTION
     device: str = "cpu"
     seed: int = 0
     baselines: tuple[str, ...] = ()
+    prior: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()
+    backend: str = "onnxruntime"
+    threads: int = 1
+    latency_table: str | None = None
+    force_table: bool = False
 
     def __post_init__(self) -> None:
         _check_objectives(self.objectives)
         Budget.parse(self.budget)
-        make_sampler(self.sampler, 0, 1)
-        for name in ("trials", "resolution"):
+        check_name(self.sampler)
+        find_backend(self.backend)
+        for name in ("trials", "resolution", "threads"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name}: expected 1 or more, got {getattr(self, name)}")
+        _check_rungs(self.rungs, self.recipe)
+        _check_table(self)
         if self.time is not None and not self.time > 0:
             raise InputError(f"--time: expected more than no time, got {self.time:g} seconds")
         if self.device not in ("cpu", "cuda"):
@@ -57,11 +74,32 @@ class Settings:
         for name in self.baselines:
             reference.published(name).graph(self.resolution)  # or says the smallest that works
 
+    @property
+    def timed(self) -> bool:
+        """Whether latencies matter to this search."""
+        return "latency" in self.objectives or "latency" in Budget.parse(self.budget)
+
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Settings:
         """Read what `asdict` wrote."""
-        lists = {key: tuple(data[key]) for key in ("budget", "objectives", "baselines", "blocks")}
+        names = ("budget", "objectives", "rungs", "baselines", "prior", "blocks")
+        lists = {key: tuple(data[key]) for key in names}
         return cls(**{**data, **lists, "recipe": Recipe.from_dict(data["recipe"])})
+
+
+def _check_rungs(rungs: Sequence[int], recipe: Recipe) -> None:
+    if list(rungs) != sorted({n for n in rungs if 0 < n < recipe.epochs}):
+        raise InputError(
+            f"--rungs: expected rising epochs from 1 to {recipe.epochs - 1}, before the last of "
+            f"{recipe.epochs}, got {','.join(map(str, rungs))}"
+        )
+
+
+def _check_table(settings: Settings) -> None:
+    if settings.force_table and not settings.latency_table:
+        raise InputError("--force-table: expected with --latency-table, which it is about")
+    if settings.latency_table and not settings.timed:
+        raise InputError("--latency-table: expected latency among the objectives or the budgets")
 
 
 def _check_objectives(objectives: Sequence[str]) -> None:
@@ -78,7 +116,9 @@ def _check_objectives(objectives: Sequence[str]) -> None:
 
 def versions() -> dict[str, str]:
     """Python and the packages that a result may depend on."""
-    names = ("nas-explorer", "torch", "optuna", "fvcore", "onnxruntime", "numpy", "pandas")
+    names = ["nas-explorer", "torch", "optuna", "fvcore", "onnxruntime", "numpy", "pandas"]
+    if find_spec("openvino"):  # an extra
+        names.append("openvino")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Console
@@ -16,9 +17,13 @@ from nas import reference
 from nas.budget import Budget
 from nas.cost import Cost, cost
 from nas.errors import InputError
+from nas.graph import Graph
 from nas.metrics import COUNTED, METRICS
 from nas.networks import Network
 from nas.space import Space
+
+if TYPE_CHECKING:
+    from nas.latency import Latency
 
 SAMPLE = 500  # architectures that a space's median is taken from
 
@@ -44,25 +49,27 @@ def make_table(title: str, *columns: str, text: int = 1) -> Table:
 def profile(
     networks: Sequence[Network],
     *,
-    latency: bool = False,
+    backends: Sequence[str] = (),
+    threads: int = 1,
     layers: bool = False,
     compare: bool = False,
     guidelines: bool = False,
     roofline: bool = False,
 ) -> list[dict[str, Any]]:
-    """Counts of each network, and what else is asked for; see docs/cost.md."""
+    """Counts of each network, what else is asked for, and its latency by each of `backends`.
+
+    See docs/cost.md and docs/latency.md.
+    """
     from nas import analysis
 
-    if latency:
-        from nas.latency import calibrate, measure
-
-        unit = calibrate()
+    timers = _timers(backends, threads)
     found = []
     for network in networks:
         graph = network.graph
         row = _counts(network.name, network.resolution, cost(graph))
-        if latency:
-            row["latency_ms"] = measure(graph, reference_ms=unit).latency_ms
+        if timers:
+            timed = {name: timer(graph).to_dict() for name, timer in timers.items()}
+            row |= {"latency_ms": timed[backends[0]]["latency_ms"], "latency": timed}
         if layers or compare:
             row |= analysis.totals(graph)
         if layers:
@@ -73,6 +80,20 @@ def profile(
             row["roofline"] = analysis.roofline(graph).to_dict()
         found.append(row)
     return found
+
+
+def _timers(backends: Sequence[str], threads: int) -> dict[str, Callable[[Graph], Latency]]:
+    """What measures with each back end, in the unit of its reference as it is now."""
+    from nas.latency import calibrate, measure
+    from nas.latency.backends import find_backend
+
+    for name in backends:  # before the first one takes its time
+        find_backend(name)
+    units = {name: calibrate(backend=name, threads=threads) for name in backends}
+    return {
+        name: partial(measure, backend=name, threads=threads, reference_ms=unit)
+        for name, unit in units.items()
+    }
 
 
 def _counts(name: str, resolution: int, counted: Cost) -> dict[str, Any]:
@@ -87,15 +108,34 @@ def _counts(name: str, resolution: int, counted: Cost) -> dict[str, Any]:
 
 
 def print_networks(rows: Sequence[dict[str, Any]]) -> None:
-    names = ["params", "macs", "activations", "memory", *(["latency"] * ("latency_ms" in rows[0]))]
-    table = make_table("", "network", "pixels", *names)
+    table = make_table("", "network", "pixels", "params", "macs", "activations", "memory")
     for row in rows:
         cells = [f"{row[key]:,}" for key in ("params", "macs", "activations")]
         cells.append(METRICS["memory"].format(row["memory_bytes"]))
-        if "latency_ms" in row:
-            cells.append(METRICS["latency"].format(row["latency_ms"]))
         table.add_row(row["name"], str(row["resolution"]), *cells)
     print_table(table)
+    if "latency" in rows[0]:
+        print_latencies(rows)
+
+
+def print_latencies(rows: Sequence[dict[str, Any]]) -> None:
+    """The networks' latencies, a column a back end, each with half its 95 % interval."""
+    found = [list(row["latency"].values()) for row in rows]
+    threads = found[0][0]["threads"]
+    title = f"Latency of one image, {threads} thread{'s' if threads > 1 else ''}"
+    table = make_table(title, "network", *rows[0]["latency"])
+    for row, latencies in zip(rows, found, strict=True):
+        table.add_row(row["name"], *map(_latency_cell, latencies))
+    print_table(table)
+    if any(latency["noisy"] for latencies in found for latency in latencies):
+        print("noisy: the machine was busy or unsteady; measure again when it is quiet")
+
+
+def _latency_cell(latency: dict[str, Any]) -> str:
+    point = latency["latency_ms"]
+    half = (latency["high"] - latency["low"]) / 2 / point
+    mark = " noisy" if latency["noisy"] else ""
+    return f"{METRICS['latency'].format(point)} ± {100 * half:.1f} %{mark}"
 
 
 def published_rows() -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from nas import driver
 from nas.blocks import BLOCKS
 from nas.cli import main, parse_time
 from nas.records import read_lines
+from nas.show import print_latencies
 
 VERBS = ("search", "profile", "spaces", "front")
 COUNTS = ["name", "resolution", "params", "macs", "activations", "memory_bytes"]
@@ -154,6 +156,8 @@ SEARCHES = {
     "--budget 20-latency": ["is not a unit of latency", "ms"],
     "--budget 20M-latency": ["is not a unit of latency"],
     "--budget 5ms-flops": ["is not a unit of flops"],
+    "--backend tpu": ["unknown 'tpu'", "onnxruntime"],
+    "--threads 0": ["expected 1 or more, got 0"],
     "--budget 0M-flops": ["above zero"],
     "--budget 1e400M-flops": ["above zero"],
     "--budget 9M-flops --budget 8M-flops": ["macs has a limit already"],
@@ -352,9 +356,46 @@ def test_profile_at_another_resolution(cli, named):
     assert small["macs"] < large["macs"]
 
 
-def test_profile_latency(cli, named):
+def test_profile_latency(cli, named, own_lock):
     (row,) = json.loads(cli("profile", named["file"], "--latency", "--json").out)
-    assert list(row) == [*COUNTS, "latency_ms"] and row["latency_ms"] > 0
+    assert list(row) == [*COUNTS, "latency_ms", "latency"] and row["latency_ms"] > 0
+    found = row["latency"]["onnxruntime"]
+    assert found["latency_ms"] == row["latency_ms"] and found["threads"] == 1
+    assert found["low"] <= found["latency_ms"] <= found["high"]
+    assert (found["backend"], found["source"]) == ("onnxruntime", "measured")
+
+
+def test_profile_by_several_back_ends(cli, named, own_lock, capsys):
+    names = ["openvino", "onnxruntime"]
+    flags = ("--latency", "--backend", ",".join(names), "--threads", "2", "--json")
+    rows = json.loads(cli("profile", named["file"], *flags).out)
+    found = rows[0]["latency"]
+    assert list(found) == names
+    assert rows[0]["latency_ms"] == found["openvino"]["latency_ms"]
+    assert {latency["threads"] for latency in found.values()} == {2}
+
+    found["openvino"] |= {"latency_ms": 2.0, "low": 1.95, "high": 2.05, "noisy": False}
+    found["onnxruntime"] |= {"latency_ms": 4.0, "low": 3.0, "high": 5.0, "noisy": True}
+    print_latencies(rows)
+    heading, titles, cells, why = capsys.readouterr().out.splitlines()
+    assert heading.strip() == "Latency of one image, 2 threads"
+    assert titles.split() == ["network", *names]
+    assert re.search(r"2 ms ± 2\.5 % +4 ms ± 25\.0 % noisy", cells)
+    assert why.startswith("noisy: ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--latency", "--backend", "tpu"], "backend: unknown 'tpu'; known are onnxruntime,"),
+        (["--latency", "--threads", "0"], "threads: expected at least 1, got 0"),
+        (["--backend", "torch"], "--backend, --threads: expected with --latency"),
+    ],
+    ids=["unknown", "no-threads", "not-timed"],
+)
+def test_profile_refuses_other_back_ends(cli, named, flags, words):
+    outcome = cli("profile", named["file"], *flags)
+    assert outcome.code == 2 and words in outcome.err and outcome.err.count("\n") == 1
 
 
 def test_profile_lists_the_published_networks(cli):

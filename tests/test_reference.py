@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -302,10 +303,13 @@ def randomize(module: nn.Module, images: torch.Tensor) -> None:
 
 def run_onnx(graph: Graph, module: nn.Module, images: torch.Tensor) -> np.ndarray:
     weights = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
-    model = to_onnx(graph, weights, batch=len(images)).SerializeToString()
+    model = to_onnx(graph, weights, batch=len(images))
+    onnx.checker.check_model(model, full_check=True)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     return session.run(None, {"image": images.numpy()})[0]
 
 

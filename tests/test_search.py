@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,11 +19,12 @@ from PIL import Image
 
 import nas
 from nas import driver, evaluate
+from nas.arch import graph_id
 from nas.budget import Budget
 from nas.errors import InputError
 from nas.progress import Progress
 from nas.records import COMPLETE, FAILED, read_lines, read_trials
-from nas.samplers import SAMPLERS
+from nas.samplers import NAMES
 
 TINY = Path(nas.__file__).parent.parent / "search_spaces" / "tiny.yaml"
 ONE = """
@@ -100,7 +102,7 @@ def test_run_json_tells_how_to_repeat_it(finished):
         "objectives": ["accuracy", "macs"],
         "trials": 8,
         "time": None,
-        "sampler": "nsga2",
+        "sampler": "cost-aware",
         "recipe": {
             "epochs": 1,
             "batch": 20,
@@ -114,11 +116,15 @@ def test_run_json_tells_how_to_repeat_it(finished):
             "augment": True,
             "stem_stride": None,
         },
+        "rungs": [],
         "resolution": 224,
         "device": "cpu",
         "seed": 0,
         "baselines": [],
+        "prior": [],
         "blocks": [],
+        "backend": "onnxruntime",
+        "threads": 1,
     }
     assert info["versions"].keys() >= {"python", "torch", "optuna", "nas-explorer"}
     assert info["machine"].keys() >= {"cpu", "cores", "system", "torch_threads"}
@@ -144,7 +150,7 @@ def test_architecture_files_are_the_front(finished):
         assert nas.Architecture.from_yaml(path).id == row.id
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", NAMES)
 def test_a_seed_decides_every_trial(sampler, quick, tmp_path):
     settings = {"sampler": sampler, "trials": 7 if sampler == "tpe" else 3}  # tpe starts at random
     first, again, other = (
@@ -423,21 +429,22 @@ def clock(monkeypatch) -> SimpleNamespace:
 
     seen = SimpleNamespace(measured=0)
 
-    def measure(graph, reference_ms=None):
+    def measure(graph, *, reference_ms, backend, threads):
         seen.measured += 1
         ms = nas.cost(graph).macs / 1e6
         return Latency(ms, ms, ms, ms, ms, 1.0, 20, ms, "none", 1, "none", False)
 
     monkeypatch.setattr(driver, "measure", measure)
-    monkeypatch.setattr(driver, "calibrate", lambda: 1.0)
+    monkeypatch.setattr(driver, "calibrate", lambda **engine: 1.0)
     return seen
 
 
 def test_latency_on_this_machine(quick, tmp_path):
     objectives, budget = ("accuracy", "latency"), "1000ms-latency"
-    run = quick(tmp_path / "run", trials=1, objectives=objectives, budget=budget)
+    run = quick(tmp_path / "run", trials=1, objectives=objectives, budget=budget, threads=2)
     assert (run.front["latency_ms"] > 0).all()
     latency = run.records[0].latency
+    assert (latency["backend"], latency["threads"]) == ("onnxruntime", 2)
     assert latency["low"] <= latency["latency_ms"] <= latency["high"]
     assert latency["reference_ms"] == run.info["reference_ms"]
 
@@ -466,3 +473,36 @@ def test_a_latency_budget_that_nothing_meets_writes_nothing(quick, tmp_path, clo
     with pytest.raises(InputError, match=r"1e-06 ms latency: .*the smallest .* take 4.02 ms"):
         quick(tmp_path / "run", budget="0.001us-latency")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_front_point_whose_final_timing_exceeds_the_budget_leaves_the_front(
+    quick, tmp_path, clock, monkeypatch
+):
+    real, counts = driver.measure, Counter()
+
+    def slower(graph, **settings):
+        counts[identity := graph_id(graph)] += 1
+        found = real(graph, **settings)
+        return found if counts[identity] == 1 else replace(found, latency_ms=found.latency_ms + 2)
+
+    monkeypatch.setattr(driver, "measure", slower)
+    run = quick(tmp_path / "run", budget="8ms-latency", trials=8)
+    finals = read_lines(run.path / "final.jsonl")
+    assert [line["number"] for line in finals] == list(run.finals)
+    assert set(run.front["number"]) <= set(run.finals)  # also those that moved up
+    table = run.trials.set_index("number")
+    for line in finals:
+        first, last = run.records[line["number"]].latency, line["latency"]
+        assert last["latency_ms"] == pytest.approx(first["latency_ms"] + 2)
+        assert table.loc[line["number"], "latency_ms"] == last["latency_ms"]
+        assert table.loc[line["number"], "over_budget"] == (last["latency_ms"] > 8)
+    assert (run.front["latency_ms"] <= 8).all()
+    # Nothing is measured a third time when the run goes on and ends again.
+    nas.resume(run.path)
+    assert len(read_lines(run.path / "final.jsonl")) == len(finals)
+
+
+def test_without_a_latency_budget_nothing_is_measured_twice(quick, tmp_path, clock):
+    run = quick(tmp_path / "run", objectives=("accuracy", "latency"), trials=2)
+    assert not (run.path / "final.jsonl").exists()
+    assert not run.trials["over_budget"].any()

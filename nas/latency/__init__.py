@@ -1,5 +1,8 @@
-"""Latency on this machine: measured beside a reference network, so that drift cancels."""
+"""Latency: measured here beside a reference network, or estimated for any device from its table."""
 
+from nas.latency.estimator import LatencyEstimator
 from nas.latency.measurement import Latency, calibrate, measure
 
-__all__ = ["Latency", "calibrate", "measure"]
+from nas.latency.table import DeviceTable
+
+__all__ = ["DeviceTable", "Latency", "LatencyEstimator", "calibrate", "measure"]

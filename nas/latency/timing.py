@@ -3,6 +3,10 @@
 A block is a few milliseconds of one network and then of the other, the order swapped from block to
 block. The shorter the turns, the more of a drift (heat, frequency, a neighbour) is the same for
 both.
+
+A round is some blocks of networks that were prepared afresh. Within a round, neighbours and the
+places of tensors in memory stay as they are and move all its ratios the same way, so that blocks
+of one round cannot tell how sure the result is. Rounds can.
 """
 
 from __future__ import annotations
@@ -12,59 +16,18 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import comb
 from statistics import median
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
-from nas.latency.backends import Run
 from nas.latency.lock import alone
+from nas.latency.stopwatch import Run, Stopwatch, Times
 
 TURN_MS = 2.0  # timed of one network before the other has its turn
-WARM_UP_MS = 250.0  # at most, a network
-STEADY = 0.05  # a network is warm where the medians of successive runs differ by less
+WARM_UP_MS = 100.0  # at most, a network
+STEADY = 0.05  # a network is warm where successive runs differ by less
+ROUNDS = 6  # the fewest whose median has a 95 % interval
 _T = TypeVar("_T")
-
-
-class Times(NamedTuple):
-    """Milliseconds of one run: on the wall, and of CPU time."""
-
-    wall: float
-    cpu: float
-
-
-@dataclass(frozen=True, slots=True)
-class Stopwatch:
-    """Times runs; `one_thread` says that all of a run's work is done in the thread that asks.
-
-    Then a run's time is its CPU time: what it takes on an idle core, also where the system gave
-    the core to others in the middle. With more threads it is the time on the wall.
-    """
-
-    one_thread: bool
-
-    def time(self, run: Run) -> Times:
-        clock = time.thread_time_ns if self.one_thread else time.process_time_ns
-        cpu, wall = clock(), time.perf_counter_ns()
-        run()
-        wall = time.perf_counter_ns() - wall
-        return Times(wall / 1e6, (clock() - cpu) / 1e6)
-
-    def turn(self, run: Run, runs: int) -> list[Times]:
-        return [self.time(run) for _ in range(runs)]
-
-    def median(self, times: list[Times]) -> float:
-        """Of the times that count, in milliseconds."""
-        return median(t.cpu if self.one_thread else t.wall for t in times)
-
-    def warm_up(self, run: Run) -> float:
-        """Run until the time is steady; returns it in milliseconds."""
-        start, before, now = time.perf_counter_ns(), 0.0, 0.0
-        while (time.perf_counter_ns() - start) / 1e6 < WARM_UP_MS:
-            before, now = now, self.median(self.turn(run, 3))
-            if abs(now - before) < STEADY * now:
-                break
-        return now
 
 
 class Block(NamedTuple):
@@ -72,40 +35,77 @@ class Block(NamedTuple):
 
     candidate: list[Times]
     reference: list[Times]
-    ratio: float
+
+    @property
+    def ratio(self) -> float:
+        return middle(self.candidate) / middle(self.reference)
 
 
-def alternate(candidate: Run, reference: Run, watch: Stopwatch) -> Iterator[Block]:
-    """Blocks without end, after a warm-up."""
-    networks = candidate, reference
-    runs = [max(1, round(TURN_MS / watch.warm_up(run))) for run in networks]
+Round: TypeAlias = list[Block]
+Prepare: TypeAlias = Callable[[], tuple[Run, Run]]  # the candidate and the reference
+
+
+def until_sure(
+    prepare: Prepare, watch: Stopwatch, precision: float, seconds: float, blocks: int
+) -> list[Round]:
+    """Rounds until their median ratio is known to ± `precision`, or for so many seconds.
+
+    At least six of them, with at least so many blocks in all.
+    """
+    taken: list[Round] = []
+    end = time.perf_counter_ns() + 1e9 * seconds
     while True:
-        for first in (0, 1):
-            turns = {i: _turn(networks[i], runs[i], watch) for i in (first, 1 - first)}
-            yield Block(turns[0], turns[1], watch.median(turns[0]) / watch.median(turns[1]))
+        taken.append(timed_round(prepare, watch))
+        enough = len(taken) >= ROUNDS and sum(map(len, taken)) >= blocks
+        if enough and (spread(ratios(taken)) <= precision or time.perf_counter_ns() >= end):
+            return taken
+
+
+def ratios(rounds: list[Round]) -> list[float]:
+    """Each round's time of the candidate over that of the reference."""
+    return [median(block.ratio for block in blocks) for blocks in rounds]
+
+
+def timed_round(prepare: Prepare, watch: Stopwatch) -> Round:
+    """Prepare and warm up two networks, then time them in turn for as long as that took.
+
+    This divides the time between more rounds and longer ones, and costs at most twice what the
+    best division would.
+    """
+    start = time.perf_counter_ns()
+    pair = prepare()
+    runs = [max(1, round(TURN_MS / warm_up(run, watch))) for run in pair]
+    end = 2 * time.perf_counter_ns() - start
+    blocks: Round = []
+    with _no_garbage_collection():
+        while not blocks or time.perf_counter_ns() < end:
+            for first in (0, 1):
+                turns = {i: _turn(pair[i], runs[i], watch) for i in (first, 1 - first)}
+                blocks.append(Block(turns[0], turns[1]))
+    return blocks
+
+
+def warm_up(run: Run, watch: Stopwatch) -> float:
+    """Run until the time is steady; returns it in milliseconds."""
+    end = time.perf_counter_ns() + 1e6 * WARM_UP_MS
+    before, now = watch(run).ms, watch(run).ms
+    while abs(now - before) >= STEADY * now and time.perf_counter_ns() < end:
+        before, now = now, watch(run).ms
+    return now
 
 
 def _turn(run: Run, runs: int, watch: Stopwatch) -> list[Times]:
-    """Times of `runs` runs, after as many that are not timed.
+    """Times of `runs` runs, after as many that do not count.
 
     The other network has filled the caches: the first run of one that takes two milliseconds is
-    8 % slower for it, and by how much changes with what the neighbours do.
+    4 to 8 % slower for it, and by how much changes with what the neighbours do.
     """
-    watch.turn(run, runs)
-    return watch.turn(run, runs)
+    return [watch(run) for _ in range(2 * runs)][runs:]
 
 
-def until_sure(blocks: Iterator[Block], precision: float, ms: float, least: int) -> list[Block]:
-    """Take blocks until their median ratio is known to ± `precision`, or for `ms` milliseconds."""
-    taken: list[Block] = []
-    end = time.perf_counter_ns() + ms * 1e6
-    for block in blocks:
-        taken.append(block)
-        if len(taken) >= least and (
-            spread([b.ratio for b in taken]) <= precision or time.perf_counter_ns() >= end
-        ):
-            break
-    return taken
+def middle(times: list[Times]) -> float:
+    """The median of the times that count, in milliseconds."""
+    return median(t.ms for t in times)
 
 
 def interval(values: list[float]) -> tuple[float, float]:
@@ -127,12 +127,12 @@ def spread(values: list[float]) -> float:
 
 
 def undisturbed(function: Callable[[], _T]) -> _T:
-    """`function()` while no other process measures, without garbage collection.
+    """`function()` while no other process measures or trains.
 
     It runs in a thread of its own: engines switch their caller to flushing denormal numbers, and
     the rest of the program must keep them.
     """
-    with alone(), _no_garbage_collection(), ThreadPoolExecutor(1) as pool:
+    with alone(), ThreadPoolExecutor(1) as pool:
         return pool.submit(function).result()
 
 
