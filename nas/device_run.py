@@ -95,12 +95,13 @@ def regions(run: DeviceRun, seed: int = 0) -> list[Region]:
     found = front(run.trials, ("accuracy", "latency"))
     limit = dict(run.budget.limits).get("latency", max([*sample, *done["latency_ms"]]))
     chance = run.info["hypervolume_reference"]["accuracy"]
-    marks = [(min(sample), chance), *zip(found["latency_ms"], found["accuracy"], strict=True)]
+    fastest = min([*sample, *found["latency_ms"]])
+    points = zip(found["latency_ms"], found["accuracy"].clip(lower=chance), strict=True)
     # Slower networks show what accuracy can be had; the best one's error stands for a little more.
     top = max([chance, *(done["accuracy"] + done["accuracy_error"])])
     return [
         _region(left, right, done["latency_ms"], sample)
-        for left, right in pairwise([*marks, (limit, top)])
+        for left, right in pairwise([(fastest, chance), *points, (limit, top)])
         if left[0] < right[0]
     ]
 

@@ -151,8 +151,8 @@ class Gate:
     def _judged(self, candidate: Candidate) -> Latency:
         """The candidate's latency; an estimate where even its lower bound is over the limit."""
         if candidate.id not in self.latencies:
-            estimate = self.learner.predict(candidate.graph)
-            if estimate.low > self.budget["latency"]:
+            estimate = self.learner.predict(candidate.arch)
+            if self.learner.version and estimate.low > self.budget["latency"]:
                 like = next(iter(self.latencies.values()))
                 device = Device(like.backend, like.threads, like.cpu)
                 return as_latency(estimate, device, like.reference_ms)
@@ -164,7 +164,15 @@ class Gate:
             return float(getattr(candidate.cost, metric))
         if self.table:
             return self.latency(candidate).latency_ms
-        return self.learner.predict(candidate.graph).ms
+        return self.learner.predict(candidate.arch).ms
+
+    def promising(self, candidate: Candidate) -> bool:
+        """Whether it may be within the budget, as far as can be told without any timing."""
+        if self.excess(candidate) > 0:
+            return False
+        if "latency" not in self.budget or self.table:
+            return True
+        return self.learner.predict(candidate.arch).low <= self.budget["latency"]
 
     def latency(self, candidate: Candidate) -> Latency:
         """The candidate's latency, measured or estimated once."""

@@ -60,7 +60,7 @@ def _cost_aware(
             for index, name in enumerate(settings.objectives)
             if not METRICS[name].maximise
         },
-        of(lambda found: found.arch not in refused and gate.excess(found) <= 0),
+        of(lambda found: found.arch not in refused and gate.promising(found)),
         search_space=space.distributions(),
         seed=seed,
         features=of(encoder(space)),

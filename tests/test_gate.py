@@ -123,13 +123,15 @@ def test_a_slow_proposal_is_rejected_once_and_never_timed_again(make, tiny):
     sample = [candidate for candidate in sample if candidate.cost.macs <= 20e6]
     for candidate in sample * 2:
         assert gate.admits(candidate.params) is (candidate.cost.macs <= 9e6)
-    assert watch.uses == len({candidate.id for candidate in sample})
+    timed = [latency for _, _, latency in gate.rejected if latency.source == "measured"]
+    admitted = {candidate.id for candidate in sample if candidate.cost.macs <= 9e6}
+    # What is surely over the limit, as the first timings tell, is not even timed.
+    assert watch.uses == len(timed) + len(admitted) < len({c.id for c in sample})
+    assert len(gate.rejected) == len({c.id for c, *_ in gate.rejected})
     for candidate, reason, latency in gate.rejected:
-        assert (reason, latency.latency_ms) == (
-            "over the latency budget",
-            candidate.cost.macs / 1e6,
-        )
+        assert reason == "over the latency budget"
         assert 9e6 < candidate.cost.macs <= 20e6
+        assert latency.low > 9 or latency.latency_ms == candidate.cost.macs / 1e6
 
 
 def test_what_is_over_a_counted_limit_is_not_timed(make, tiny):

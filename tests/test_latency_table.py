@@ -46,11 +46,8 @@ def phone(tmp_path):
 
 def test_a_table_is_read_as_it_was_written(here):
     table, loaded = table_of(HERE), DeviceTable.load(here)
-    assert (loaded.device, loaded.reference_ms, loaded.versions) == (
-        HERE,
-        1.5,
-        {"nas-explorer": "0"},
-    )
+    assert (loaded.device, loaded.reference_ms) == (HERE, 1.5)
+    assert loaded.versions == {"nas-explorer": "0"}
     for graph in sampled(5, seed=3):
         assert loaded.latency(graph).latency_ms == pytest.approx(
             table.latency(graph).latency_ms, rel=1e-5
@@ -79,7 +76,7 @@ def test_an_estimate_with_an_unknown_primitive_is_flagged():
         (lambda text: text[: len(text) // 2], "not JSON: cut"),
         (lambda text: text.replace("Phone", "Watch"), "altered since it was written"),
         (lambda text: text.replace('"threads": 1', '"threads": 2'), "altered since it was written"),
-        (lambda text: text.replace("device table", "table"), "expected a device table"),
+        (lambda text: text.replace("device table", "table"), "expected device table"),
     ],
     ids=["cut", "cpu", "threads", "kind"],
 )
@@ -147,9 +144,7 @@ def test_a_log_of_another_device_is_refused(tmp_path, own_lock):
     out = tmp_path / "device.json"
     head = {"kind": "latency measurements", "format": 1, "reference_ms": 1.5, "networks": []}
     log_of(out).write_text(json.dumps({**head, **PHONE.to_dict()}) + "\n")
-    with pytest.raises(
-        InputError, match=r"another device \(cpu Phone, not .*\); name another --out"
-    ):
+    with pytest.raises(InputError, match=r"another device \(cpu Phone, not .*\); name another"):
         build_table(out)
 
 
@@ -356,17 +351,14 @@ def test_the_regions_are_the_gaps_of_the_front(run):
     bounded = DeviceRun(run.path, run.table, (f"{limit}ms-latency",))
     found = regions(bounded)
     front = nas.run.front(bounded.trials, ("accuracy", "latency"))
-    assert [region.high for region in found[:-1]] == pytest.approx(list(front["latency_ms"]))
-    assert found[-1].high == pytest.approx(limit)
-    assert all(a.high == b.low for a, b in pairwise(found))
+    marks = [*front["latency_ms"], limit]
+    assert [region.high for region in found] == [m for m in marks if m > found[0].low]
+    assert all(left.high == right.low for left, right in pairwise(found))
     assert all(0 <= region.share <= 1 and region.gain >= 0 for region in found)
-    inside = bounded.trials["latency_ms"] > found[0].low
-    dominated = int(inside.sum()) - len(front)
-    assert sum(region.trials for region in found) == dominated
-    first = found[0]
-    chance = bounded.info["hypervolume_reference"]["accuracy"]
-    gain = (first.high - first.low) * (front["accuracy"][0] - chance)
-    assert first.gain == pytest.approx(gain)
+    assert sum(region.trials for region in found) == len(bounded.trials) - len(front)
+    assert sum(region.share for region in found) >= 0.95
+    low, high = front["accuracy"].iloc[-2:]
+    assert found[-2].gain == pytest.approx((found[-2].high - found[-2].low) * (high - low))
 
 
 def test_trials_that_tried_already_speak_against_a_region():

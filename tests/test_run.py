@@ -27,7 +27,9 @@ def trial(number: int, accuracy: float | None, macs: int, images: int = 10_000) 
         cost={"macs": macs, **costs},
         state=FAILED if accuracy is None else COMPLETE,
         seed=0,
-        result=None if accuracy is None else Result(accuracy, 1.0, images, (1.0,), ((1, accuracy),), 1.0),
+        result=None
+        if accuracy is None
+        else Result(accuracy, 1.0, images, (1.0,), ((1, accuracy),), 1.0),
         error="Diverged" if accuracy is None else None,
     )
 

@@ -125,6 +125,8 @@ def test_run_json_tells_how_to_repeat_it(finished):
         "blocks": [],
         "backend": "onnxruntime",
         "threads": 1,
+        "latency_table": None,
+        "force_table": False,
     }
     assert info["versions"].keys() >= {"python", "torch", "optuna", "nas-explorer"}
     assert info["machine"].keys() >= {"cpu", "cores", "system", "torch_threads"}
@@ -177,10 +179,7 @@ def test_a_space_that_is_used_up_ends_the_search(text, count, quick, tmp_path):
     spoken = Spoken()
     run = quick(tmp_path / "run", space=tmp_path / "small.yaml", trials=9, progress=spoken)
     check_whole(run, count)
-    assert spoken.said[-1] == (
-        "all architectures of small within the budget are done; "
-        f"the search ends after {count} trials"
-    )
+    assert spoken.said[-1].endswith(f"; the search ends after {count} trials")
     assert nas.resume(run.path).records == run.records
 
 
@@ -335,7 +334,8 @@ def test_resume_to_a_higher_total_remembers_it(run):
     assert (run.path / "trials.jsonl").read_bytes().startswith(before)
 
 
-def test_generations_go_on(run):
+def test_generations_go_on(quick, tmp_path):
+    run = quick(tmp_path / "run", trials=8, sampler="nsga2")
     found = nas.resume(run.path, trials=10)
     generations = [trial.sampler["NSGAIISampler:generation"] for trial in found.records]
     assert generations == [0] * 8 + [1] * 2
@@ -439,7 +439,7 @@ def clock(monkeypatch) -> SimpleNamespace:
     return seen
 
 
-def test_latency_on_this_machine(quick, tmp_path):
+def test_latency_on_this_machine(quick, tmp_path, own_lock):
     objectives, budget = ("accuracy", "latency"), "1000ms-latency"
     run = quick(tmp_path / "run", trials=1, objectives=objectives, budget=budget, threads=2)
     assert (run.front["latency_ms"] > 0).all()

@@ -2,7 +2,6 @@
 
 from nas.latency.estimator import LatencyEstimator
 from nas.latency.measurement import Latency, calibrate, measure
-
 from nas.latency.table import DeviceTable
 
 __all__ = ["DeviceTable", "Latency", "LatencyEstimator", "calibrate", "measure"]

@@ -20,9 +20,10 @@ from nas.graph import Graph
 from nas.latency.backends import find_backend
 from nas.latency.device import Device
 from nas.latency.measurement import calibrate
-from nas.latency.measurements import FORMAT, KIND, Measurements, checked
+from nas.latency.measurements import KIND, Measurements, checked
 from nas.latency.reference import reference
 from nas.latency.sample import sample_networks
+from nas.latency.sealed import FORMAT
 from nas.latency.table import DeviceTable
 from nas.latency.timing import ratios, timed_round, undisturbed
 from nas.records import append_line, read_lines
@@ -108,6 +109,8 @@ def _begin(log: Path, device: Device, networks: Sequence[Architecture]) -> None:
 def _read(log: Path, device: Device) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The first line and the rounds that an earlier call has left; a cut last line is dropped."""
     head, *lines = read_lines(log, repair=True) or [{}]
+    if head.get("kind") != KIND or head.get("format") != FORMAT:
+        raise InputError(f"{log}: expected {KIND} of format {FORMAT}; name another --out")
     found = checked(head, (), (), str(log))
     if difference := found.device.difference(device):
         raise InputError(f"{log}: measured on another device ({difference}); name another --out")

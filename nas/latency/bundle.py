@@ -25,9 +25,10 @@ from onnx import TensorProto, helper, numpy_helper
 from nas.arch import Architecture, trace
 from nas.errors import InputError
 from nas.graph import Graph
-from nas.latency.measurements import FORMAT, read_measurements
+from nas.latency.measurements import read_measurements
 from nas.latency.reference import reference
 from nas.latency.sample import sample_networks
+from nas.latency.sealed import FORMAT
 from nas.latency.table import DeviceTable
 from nas.onnx_model import to_onnx
 

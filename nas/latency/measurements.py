@@ -20,9 +20,9 @@ from typing import Any
 from nas.arch import Architecture
 from nas.errors import InputError
 from nas.latency.device import Device
-from nas.records import read_json
+from nas.latency.sealed import read_document
 
-KIND, FORMAT = "latency measurements", 1
+KIND = "latency measurements"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Measurements:
 
 def read_measurements(path: str | Path) -> Measurements:
     """Read measurements.json; raises InputError with the place of what is wrong."""
-    data = read_json(Path(path))
+    data = read_document(path, KIND)
     found = data.get("networks")
     if not isinstance(found, list):
         raise InputError(f"{path}: networks: expected a list, got {found!r}")
@@ -56,8 +56,6 @@ def checked(
     head: Mapping[str, Any], archs: Sequence[Any], ms: Sequence[Sequence[float]], where: str
 ) -> Measurements:
     """Measurements of plain data; raises InputError."""
-    if head.get("kind") != KIND or head.get("format") != FORMAT:
-        raise InputError(f"{where}: expected {KIND} of format {FORMAT}")
     networks = (
         Architecture.from_dict(arch, f"{where}: networks.{i}.arch") for i, arch in enumerate(archs)
     )

@@ -1,4 +1,4 @@
-"""JSON files that tell when they were cut or altered: a checksum over all else that they hold."""
+"""JSON files that say what they are, and by a checksum when they were cut or altered."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ def write_sealed(path: str | Path, kind: str, data: dict[str, Any]) -> None:
 
 def read_sealed(path: str | Path, kind: str) -> dict[str, Any]:
     """Read what `write_sealed` wrote; raises InputError where it is anything else."""
+    content = read_document(path, kind)
+    if content.pop("checksum", None) != checksum(content):
+        raise InputError(f"{path}: altered since it was written: its checksum is another one")
+    return content
+
+
+def read_document(path: str | Path, kind: str) -> dict[str, Any]:
+    """Read a JSON object that says of which kind and format it is; raises InputError."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -29,13 +37,9 @@ def read_sealed(path: str | Path, kind: str) -> dict[str, Any]:
     except ValueError:
         raise InputError(f"{path}: not JSON: cut, or no {kind}; make it again") from None
     if not isinstance(content, dict) or content.get("kind") != kind:
-        raise InputError(f"{path}: expected a {kind}, as nas writes it")
-    if content.get("format") != FORMAT:
-        raise InputError(
-            f"{path}: this version reads format {FORMAT}, got {content.get('format')!r}"
-        )
-    if content.pop("checksum", None) != checksum(content):
-        raise InputError(f"{path}: altered since it was written: its checksum is another one")
+        raise InputError(f"{path}: expected {kind}, as nas writes it")
+    if (got := content.get("format")) != FORMAT:
+        raise InputError(f"{path}: this version reads format {FORMAT}, got {got!r}")
     return content
 
 
