@@ -5,10 +5,10 @@
 
 The first one times three sets of networks on this device, by the default back end, for as long as
 it takes, and goes on where it was stopped: what `nas latency build` times; 100 other random
-networks of all families; all published networks. No network of the last two is ever fitted, nor
-was any when the method was made. Each network is timed in rounds between which all others are
-timed, and its time is the median. Build's networks have three rounds, as in a build; the others
-nine, since their own error would count as the estimator's.
+networks of all families; all published networks. No network of the last two is ever fitted. Each
+network is timed in rounds between which all others are timed, and its time is the median. Build's
+networks have three rounds, as in a build; the others nine, since their own error would count as
+the estimator's.
 
 The second one fits estimators to the first N of the first set and looks at the other two. Beside
 them stand MACs alone and a linear model of MACs and bytes, fitted to the same networks for the
@@ -61,7 +61,7 @@ def networks() -> dict[str, list[str | Architecture]]:
     """The three sets."""
     return {
         "build": list(sample_networks(NETWORKS, seed=0)),
-        "random": list(sample_networks(RANDOM, seed=1)),
+        "random": list(sample_networks(RANDOM, seed=7)),
         "published": list(reference.names()),
     }
 

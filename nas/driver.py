@@ -211,18 +211,18 @@ class Search:
         fresh = not self.info
         if fresh:
             self._prepare()
+            prior = self._prior()
             self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder):
             if fresh:
                 _check_free(self.folder)  # another search may have begun at the same time
                 write_atomic(self.folder / "space.yaml", self.space.text)
+                write_atomic(self.folder / TRIALS, "".join(f"{t.to_json()}\n" for t in prior))
                 if self.table:
                     self.table.save(self.folder / TABLE)
             self.info["settings"] = asdict(self.settings)  # a run that goes on has a new total
             write_json(self.folder / "run.json", self.info)
             self._load()
-            if fresh:
-                self._take_prior()
             self.progress.start(self._describe(), self.trials)
             self._tell_of_table()
             try:
@@ -287,20 +287,14 @@ class Search:
         rejected = read_lines(self.folder / REJECTED, repair=True)
         self.gate.seen |= {line["id"] for line in rejected if line.get("id")}
 
-    def _take_prior(self) -> None:
-        """Begin with the trials of earlier runs, which count as none of this one's."""
-        if not self.settings.prior:
-            return
+    def _prior(self) -> list[Trial]:
+        """The trials of earlier runs, which count as none of this one's."""
         clock = None
-        if self.timed:
+        if self.timed and self.settings.prior:
             source = self.table.latency if self.table else self._measure
             device = self.device.to_dict()
             clock = Clock(self.info["reference_ms"], **device, measure=source)
-        self.trials += prior_trials(self.settings.prior, self.space, clock)
-        for trial in self.trials:
-            self.gate.remember(trial)
-        if self.trials:
-            append_line(self.folder / TRIALS, "\n".join(t.to_json() for t in self.trials))
+        return prior_trials(self.settings, self.space, clock)
 
     def _describe(self) -> Facts:
         return Facts(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 
-from nas.arch import trace
+from nas.arch import Architecture, trace
 from nas.budget import Budget
 from nas.graph import Graph
 from nas.latency import Latency
@@ -48,6 +48,7 @@ class Gate:
         self.space = space
         self.budget = budget
         self.seen: set[str] = set()
+        self.refused: set[Architecture] = set()  # by `admits`, for whoever cannot tell by id
         self.latencies: dict[str, Latency] = {}
         self.learner = Learner()
         self.table = table
@@ -78,14 +79,17 @@ class Gate:
         candidate = self.candidate(params)
         if candidate is None or self.excess(candidate) > 0:
             return False
-        return candidate.id not in self.seen and self._fast_enough(candidate)
+        if candidate.id not in self.seen and self._fast_enough(candidate):
+            return True
+        self.refused.add(candidate.arch)
+        return False
 
     def mend(self, params: Params, rng: random.Random) -> Params:
-        """An admitted setting near `params`; raises SpaceExhausted where none is found."""
+        """An admitted setting near `params`, if any are given; raises SpaceExhausted if none is."""
         if self.space.size <= SMALL:
             return self._first(self._listed(rng))
         for walk in range(WALKS):
-            start = params if walk == 0 else self.space.sample(rng)
+            start = params if params and walk == 0 else self.space.sample(rng)
             feasible = self._feasible(start, rng)
             if feasible is not None and (found := self._walk(feasible, rng)):
                 return found
@@ -137,7 +141,12 @@ class Gate:
     def _fast_enough(self, candidate: Candidate) -> bool:
         if "latency" not in self.budget or self.table:
             return True
-        latency = self._judged(candidate)
+        try:
+            latency = self._judged(candidate)
+        except Exception as error:  # one bad network must not end a search
+            self.seen.add(candidate.id)
+            self._reject(candidate, reason_of(error), None)
+            return False
         if latency.latency_ms <= self.budget["latency"]:
             self._slow = 0
             return True
@@ -168,7 +177,7 @@ class Gate:
 
     def promising(self, candidate: Candidate) -> bool:
         """Whether it may be within the budget, as far as can be told without any timing."""
-        if self.excess(candidate) > 0:
+        if candidate.arch in self.refused or self.excess(candidate) > 0:
             return False
         if "latency" not in self.budget or self.table:
             return True

@@ -25,6 +25,7 @@ def add_verbs(add: Add) -> None:
     build.add_argument("--backend", default="onnxruntime", metavar="NAME", help="(onnxruntime)")
     build.add_argument("--threads", type=int, default=1, metavar="N", help="of the back end (1)")
     build.add_argument("--networks", type=int, metavar="N", help="that are timed")
+    build.add_argument("--blocks", action="append", metavar="MODULE", help="with your back end")
     build.add_argument("--seed", type=int, default=0, metavar="N", help="of the networks (0)")
     bundle = add("bundle", "write what another device needs to be measured", _bundle)
     bundle.add_argument("--out", required=True, metavar="DIR", help="a new folder")

@@ -27,11 +27,12 @@ from nas.records import (
     Trial,
     append_line,
     cost_dict,
+    own,
     read_trials,
     write_atomic,
 )
 from nas.rungs import may_enter
-from nas.samplers import SpaceExhausted
+from nas.samplers import COST_AWARE, SpaceExhausted
 from nas.settings import Settings
 from nas.space import Candidate, Space
 from nas.study import Study
@@ -99,7 +100,7 @@ class Loop:
     # Beginning a trial ---------------------------------------------------------------------------
 
     def _room(self) -> bool:
-        count = sum(not trial.source for trial in self.trials) + len(self.running)
+        count = len(own(self.trials)) + len(self.running)
         return (
             len(self.running) < self.executor.slots
             and count < self.settings.trials
@@ -113,11 +114,11 @@ class Loop:
         try:
             if not self.space.parameters:  # Optuna asks no sampler where nothing is to choose
                 self.gate.mend({}, random.Random())
-            if self.version != self.gate.learner.version:  # what is known of latencies has changed
-                self.study.sampler = self._sampler()
+            if self.version != self.gate.learner.version and self.settings.sampler == COST_AWARE:
+                self.study.sampler = self._sampler()  # which knows latencies better now
             asked, candidate = self.study.ask()
         except SpaceExhausted as end:
-            count = len(self.trials) + len(self.running)
+            count = len(own(self.trials)) + len(self.running)
             self.progress.say(f"{end}; the search ends after {count} trials")
             self.exhausted = True
             return False
@@ -179,11 +180,15 @@ class Loop:
         trial = replace(trial, result=rung.result)
         if rung.state is None:
             self._finish(trial, COMPLETE)
-        elif not may_enter(trial, self.trials, self.settings.objectives):
+        elif not may_enter(trial, self._rivals(), self.settings.objectives):
             self._finish(trial, STOPPED)
         else:
             self._keep(trial, rung.state)
             self._submit(trial, rung)
+
+    def _rivals(self) -> list[Trial]:
+        """Without those of earlier runs that this budget does not allow."""
+        return [trial for trial in self.trials if trial.within(self.gate.budget)]
 
     def _keep(self, trial: Trial, state: bytes) -> None:
         """Write what a resume needs to go on with a trial from its rung."""
@@ -213,10 +218,11 @@ class Loop:
         return self.folder / "state" / f"{trial.number}.safetensors"
 
     def _check_hope(self) -> None:
-        if len(self.trials) == HOPELESS and all(t.state == FAILED for t in self.trials):
+        trials = own(self.trials)
+        if len(trials) == HOPELESS and all(trial.state == FAILED for trial in trials):
             raise InputError(
                 f"{self.folder}: all of the first {HOPELESS} trials failed, "
-                f"the last with {self.trials[-1].error}"
+                f"the last with {trials[-1].error}"
             )
 
 

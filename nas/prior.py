@@ -15,10 +15,13 @@ from nas.evaluate import Task
 from nas.graph import Graph
 from nas.latency import Latency
 from nas.recipe import Recipe
-from nas.records import FAILED, Trial
+from nas.records import COMPLETE, STOPPED, Trial
 from nas.run import Run
+from nas.settings import Settings
 from nas.space import Params, Space, Value
 from nas.space_file import parse_space
+
+ALIKE = ("objectives", "budget")  # settings by which trials are stopped
 
 
 def check_prior(paths: Sequence[str], task: Task) -> None:
@@ -56,34 +59,41 @@ class Clock:
         same = known and all(
             known[key] == getattr(self, key) for key in ("backend", "threads", "cpu")
         )
-        if not known or not same or known["source"] != "measured":
+        if not known or not same or known.get("source") == "estimated":
             return self.measure(trace(trial.architecture)).to_dict()
         scale = self.reference_ms / known["reference_ms"]
         times = {key: scale * known[key] for key in ("latency_ms", "low", "high", "reference_ms")}
         return {**known, **times}
 
 
-def prior_trials(paths: Sequence[str], space: Space, clock: Clock | None) -> Iterator[Trial]:
-    """The trials of earlier runs as records of a new one, each architecture once.
+def prior_trials(settings: Settings, space: Space, clock: Clock | None) -> list[Trial]:
+    """The results of earlier runs as records of a new one, each architecture once.
 
-    They are numbered from 0, and have params where they are points of `space`.
+    Complete ones first; stopped ones only of a search of the same objectives and budget, since
+    others might not have stopped them. They are numbered from 0, and have the params of `space`
+    where they are points of it.
     """
-    seen: set[str] = set()
-    for path in paths:
-        run = Run(path)
-        import_blocks(run.info["settings"]["blocks"])
-        fixed = space_of(run).fixed
-        for trial in run.records:
-            if trial.id in seen:
-                continue
-            seen.add(trial.id)
-            timed = clock is not None and trial.state != FAILED
+    found: dict[str, Trial] = {}
+    for state in (COMPLETE, STOPPED):
+        for path in settings.prior:
+            run = Run(path)
+            alike = all(run.info["settings"][k] == list(getattr(settings, k)) for k in ALIKE)
+            if state == COMPLETE or alike:
+                for trial in _taken(run, state, space, clock):
+                    found.setdefault(trial.id, trial)
+    return [replace(trial, number=number) for number, trial in enumerate(found.values())]
+
+
+def _taken(run: Run, state: str, space: Space, clock: Clock | None) -> Iterator[Trial]:
+    import_blocks(run.info["settings"]["blocks"])
+    fixed = space_of(run).fixed
+    for trial in run.records:
+        if trial.state == state:
             yield replace(
                 trial,
-                number=len(seen) - 1,
                 params=_params(trial, fixed, space),
-                latency=clock.latency(trial) if clock and timed else None,
-                source=trial.source or f"{path}:{trial.number}",
+                latency=clock.latency(trial) if clock else None,
+                source=trial.source or f"{run.path}:{trial.number}",
                 sampler={},
             )
 
@@ -96,9 +106,9 @@ def space_of(run: Run) -> Space:
 
 
 def _params(trial: Trial, fixed: Mapping[str, Value], space: Space) -> Params:
-    """The trial as a point of a space; empty where it is none."""
+    """The trial as a point of a space; where it is none, all that it was made from."""
     known = {**fixed, **trial.params}
     if any(known.get(path) not in p.values for path, p in space.parameters.items()):
-        return {}
+        return known
     params = {path: known[path] for path in space.parameters}
-    return params if space.candidate(params).id == trial.id else {}
+    return params if space.candidate(params).id == trial.id else known

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
+from nas.budget import Budget
 from nas.metrics import METRICS
-from nas.records import COMPLETE, STOPPED, Trial
+from nas.records import COMPLETE, STOPPED, Trial, own
 from nas.run import frame, front, hypervolume_of
 from nas.settings import Settings
 
@@ -75,6 +76,7 @@ class Live(Progress):
         settings = facts.settings
         self.facts, self.objectives = facts, settings.objectives
         self.total = settings.trials
+        self.budget = Budget.parse(settings.budget)
         self.deadline = time.monotonic() + settings.time if settings.time else None
         within = f" within {facts.budget}" if facts.budget else ""
         self.say(
@@ -88,8 +90,10 @@ class Live(Progress):
                 "--proxy-resolution or stem_stride: 1 in a recipe keeps more, and takes longer"
             )
         self.bar.start()
-        self.task = self.bar.add_task("trial", total=self.total, completed=len(trials), note="")
-        self._note(trials, front(frame(trials), self.objectives))
+        self.task = self.bar.add_task(
+            "trial", total=self.total, completed=len(own(trials)), note=""
+        )
+        self._note(trials, front(frame(trials, self.budget), self.objectives))
 
     def begin(self, trial: Trial) -> None:
         self._describe(f"trial {trial.number}")
@@ -99,11 +103,11 @@ class Live(Progress):
 
     def trial(self, trial: Trial, trials: Sequence[Trial]) -> None:
         self.seconds.append(trial.seconds)
-        found = front(frame(trials), self.objectives)
+        found = front(frame(trials, self.budget), self.objectives)
         on_front = trial.number in set(found["number"])
         self.console.print(_line(trial, self.objectives, on_front))
         if self.task is not None:
-            self.bar.update(self.task, completed=len(trials))
+            self.bar.update(self.task, completed=len(own(trials)))
         self._note(trials, found)
 
     def say(self, text: str) -> None:
@@ -119,7 +123,8 @@ class Live(Progress):
     def _note(self, trials: Sequence[Trial], found: pd.DataFrame) -> None:
         if self.task is None or found.empty:
             return
-        volume = hypervolume_of(trials, self.facts.reference, self.objectives)
+        allowed = [trial for trial in trials if trial.within(self.budget)]
+        volume = hypervolume_of(allowed, self.facts.reference, self.objectives)
         best = METRICS["accuracy"].format(float(found["accuracy"].max()))
         note = f"best {best}, front {len(found)}, hypervolume {volume:.4g}, {self._left(trials)}"
         self.bar.update(self.task, note=note)
@@ -127,7 +132,7 @@ class Live(Progress):
     def _left(self, trials: Sequence[Trial]) -> str:
         if not self.seconds:
             return "resumed"
-        left = (self.total - len(trials)) * sum(self.seconds) / len(self.seconds)
+        left = (self.total - len(own(trials))) * sum(self.seconds) / len(self.seconds)
         if self.deadline is not None:
             left = min(left, max(0.0, self.deadline - time.monotonic()))
         minutes, seconds = divmod(round(left), 60)

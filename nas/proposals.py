@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
-from contextlib import suppress
+from collections.abc import Callable
 from functools import lru_cache, partial
+from math import nan
 from typing import Any
 
 from optuna.samplers import BaseSampler
 
-from nas.arch import Architecture
 from nas.encoding import encoder
 from nas.gate import Gate
 from nas.metrics import METRICS
@@ -22,37 +21,32 @@ REMEMBERED = 2**13  # candidates that are not worked out again
 
 def proposer(settings: Settings, space: Space, gate: Gate, seed: int) -> BaseSampler:
     """The sampler that the settings name, whose proposals all pass the gate."""
-    refused: set[Architecture] = set()
-
-    def admits(params: Params) -> bool:
-        if gate.admits(params):
-            return True
-        with suppress(Exception):  # a user's block may raise anything
-            refused.add(space.architecture(params))
-        return False
-
     if settings.sampler == COST_AWARE:
-        inner: BaseSampler = _cost_aware(settings, space, gate, refused, seed)
+        inner: BaseSampler = _cost_aware(settings, space, gate, seed)
     else:
         inner = make_sampler(settings.sampler, seed, settings.trials)
-    return GatedSampler(inner, space.distributions(), admits, gate.mend, seed)
+    return GatedSampler(inner, space.distributions(), gate.admits, gate.mend, seed)
 
 
-def _cost_aware(
-    settings: Settings, space: Space, gate: Gate, refused: Container[Architecture], seed: int
-) -> CostAwareSampler:
+def _cost_aware(settings: Settings, space: Space, gate: Gate, seed: int) -> CostAwareSampler:
     """Models accuracy only: counted costs are exact, latencies estimated.
 
     Architectures are told apart by what their blocks read. Unequal ones may still make one graph,
-    which only the gate finds out; those are `refused`.
+    which only the gate finds out and refuses.
     """
 
     @lru_cache(REMEMBERED)
-    def candidate(values: tuple[Value, ...]) -> Candidate:
-        return space.candidate(dict(zip(space.parameters, values, strict=True)))
+    def candidate(values: tuple[Value, ...]) -> Candidate | None:
+        return gate.candidate(dict(zip(space.parameters, values, strict=True)))
 
-    def of(function: Callable[[Candidate], Any]) -> Callable[[Params], Any]:
-        return lambda params: function(candidate(tuple(params[p] for p in space.parameters)))
+    def of(function: Callable[[Candidate], Any], otherwise: Any = nan) -> Callable[[Params], Any]:
+        """`function` of params; `otherwise` where a block raises, which the gate has told."""
+
+        def applied(params: Params) -> Any:
+            found = candidate(tuple(params[path] for path in space.parameters))
+            return otherwise if found is None else function(found)
+
+        return applied
 
     return CostAwareSampler(
         {
@@ -60,7 +54,7 @@ def _cost_aware(
             for index, name in enumerate(settings.objectives)
             if not METRICS[name].maximise
         },
-        of(lambda found: found.arch not in refused and gate.promising(found)),
+        of(gate.promising, otherwise=False),
         search_space=space.distributions(),
         seed=seed,
         features=of(encoder(space)),

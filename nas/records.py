@@ -17,12 +17,13 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from nas.arch import Architecture
+from nas.budget import Budget
 from nas.cost import Cost
 from nas.errors import InputError
 
@@ -85,6 +86,10 @@ class Trial:
             return self.latency["latency_ms"] if self.latency else None
         return self.cost[objective]
 
+    def within(self, budget: Budget) -> bool:
+        """Whether no limit is exceeded; what is not known exceeds none."""
+        return budget.allows({name: self.value(name) for name, _ in budget.limits})
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), allow_nan=False, ensure_ascii=False)
 
@@ -95,6 +100,11 @@ class Trial:
             rungs = tuple((epochs, accuracy) for epochs, accuracy in result["rungs"])
             result = Result(**{**result, "curve": tuple(result["curve"]), "rungs": rungs})
         return cls(**{**data, "result": result})
+
+
+def own(trials: Sequence[Trial]) -> list[Trial]:
+    """Those of this run, without what it took from earlier ones."""
+    return [trial for trial in trials if trial.source is None]
 
 
 def cost_dict(cost: Cost) -> dict[str, int]:

@@ -54,7 +54,11 @@ class Run:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """A row a trial: results, costs, parameters; `architecture` is an `Architecture`."""
-        return frame(self.records, Budget.parse(self.info["settings"]["budget"]), self.finals)
+        return frame(self.records, self.budget, self.finals)
+
+    @property
+    def budget(self) -> Budget:
+        return Budget.parse(self.info["settings"]["budget"])
 
     @cached_property
     def finals(self) -> dict[int, dict[str, Any]]:
@@ -78,7 +82,8 @@ class Run:
     @property
     def hypervolume(self) -> float:
         """Between the front and the run's fixed reference, in the objectives' units."""
-        return hypervolume_of(self.records, self.info["hypervolume_reference"], self.objectives)
+        found = [trial for trial in self.records if trial.within(self.budget)]
+        return hypervolume_of(found, self.info["hypervolume_reference"], self.objectives)
 
     def architecture(self, number: int) -> Architecture:
         """The architecture of a trial; raises InputError where there is none of that number."""
@@ -138,7 +143,7 @@ def _row(trial: Trial, budget: Budget) -> dict[str, Any]:
         "error": trial.error,
         "name": trial.name,
         "source": trial.source,
-        "over_budget": not budget.allows({n: trial.value(n) for n, _ in budget.limits}),
+        "over_budget": not trial.within(budget),
         "family": family(trial.arch),
         "architecture": _architecture(trial),
     }

@@ -65,6 +65,8 @@ class Settings:
                 raise InputError(f"--{name}: expected 1 or more, got {getattr(self, name)}")
         _check_rungs(self.rungs, self.recipe)
         _check_table(self)
+        if self.seed < 0:
+            raise InputError(f"--seed: expected 0 or more, got {self.seed}")
         if self.time is not None and not self.time > 0:
             raise InputError(f"--time: expected more than no time, got {self.time:g} seconds")
         if self.device not in ("cpu", "cuda"):
@@ -83,7 +85,7 @@ class Settings:
     def from_dict(cls, data: dict[str, Any]) -> Settings:
         """Read what `asdict` wrote."""
         names = ("budget", "objectives", "rungs", "baselines", "prior", "blocks")
-        lists = {key: tuple(data[key]) for key in names}
+        lists = {key: tuple(data.get(key, ())) for key in names}
         return cls(**{**data, **lists, "recipe": Recipe.from_dict(data["recipe"])})
 
 

@@ -72,6 +72,9 @@ class Study:
         if trial.state not in (COMPLETE, STOPPED) or trial.result is None:
             return None
         values = {name: trial.value(name) for name in self._objectives}
-        if trial.state == STOPPED and (forecast := forecast_of(trial, trials)):
-            values["accuracy"] = forecast.accuracy
-        return [float(values[name] or 0.0) for name in self._objectives]
+        if trial.state == STOPPED:
+            forecast = forecast_of(trial, trials)
+            values["accuracy"] = forecast.accuracy if forecast else None
+        if any(value is None for value in values.values()):
+            return None
+        return [float(value) for value in values.values() if value is not None]

@@ -1,24 +1,30 @@
-"""A device that we make up, whose latencies follow from a rule, so that tests need time nothing."""
+"""Latencies for tests that time nothing: of a device that we make up, and recorded ones."""
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from functools import cache
+from pathlib import Path
+from statistics import median
 
 import numpy as np
 
-from nas.arch import trace
+from nas.arch import Architecture, trace
 from nas.graph import Graph
 from nas.latency import DeviceTable
 from nas.latency.device import Device
 from nas.latency.features import kernels_of
 from nas.latency.measurements import Measurements
 from nas.latency.sample import sample_networks
+from nas.reference import load
 
 # Nanoseconds of a call, a multiply–accumulate, a weight, a number read or written, …
 RATES = np.array([800, 0.02, 0.15, 0.1, 0.1, 4, 0.3, 20])
 SLOW = {"depthwise": 3.0, "grouped.plain": 2.0}  # kinds that take so many times as long
 HERE = Device.here("onnxruntime", 1)
 PHONE = Device("onnxruntime", 1, "Phone")
+RECORDED = Path(__file__).parent.parent / "benchmarks" / "latency_estimator.json"
 
 
 @cache
@@ -46,3 +52,14 @@ def table_of(device: Device, count: int = 60) -> DeviceTable:
     archs = tuple(sample_networks(count))
     rounds = tuple((ms,) for ms in noisy(tuple(map(trace, archs)), 0.02))
     return DeviceTable.fit(Measurements(device, 1.5, {"nas-explorer": "0"}, archs, rounds))
+
+
+@cache
+def recorded() -> dict[str, list[tuple[Graph, float]]]:
+    """What benchmarks/latency_estimator.py measured: set → networks and their milliseconds."""
+    sets = defaultdict(list)
+    for row in json.loads(RECORDED.read_text())["networks"]:
+        name = row["network"]
+        graph = load(name) if isinstance(name, str) else trace(Architecture.from_dict(name))
+        sets[row["set"]].append((graph, median(row["ms"])))
+    return dict(sets)

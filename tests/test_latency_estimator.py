@@ -9,7 +9,8 @@ from math import inf, nan
 
 import numpy as np
 import pytest
-from devices import device_ms, noisy, sampled
+from devices import device_ms, noisy, recorded, sampled
+from scipy.stats import kendalltau
 
 import nas
 from nas.arch import Architecture
@@ -102,6 +103,37 @@ def test_a_users_torch_module_is_unknown_too(fitted):
     assert fitted.unseen(Graph((entry, (own, inputs, shape, path), *rest))) == (
         "module plain.plain",
     )
+
+
+# A device that was measured ----------------------------------------------------------------------
+
+
+def judged(estimator: LatencyEstimator) -> tuple[np.ndarray, np.ndarray, float]:
+    """Estimates and times of the networks that were left out, and the share inside the bounds."""
+    networks = [*recorded()["random"], *recorded()["published"]]
+    found = [estimator.predict(graph) for graph, _ in networks]
+    ms = np.array([ms for _, ms in networks])
+    inside = [e.low <= t <= e.high for e, t in zip(found, ms, strict=True)]
+    return np.array([e.ms for e in found]), ms, float(np.mean(inside))
+
+
+def test_recorded_networks_that_were_left_out():
+    estimator = LatencyEstimator.fit(*zip(*recorded()["build"], strict=True))
+    estimates, ms, covered = judged(estimator)
+    errors = abs(estimates / ms - 1)
+    assert len(ms) >= 160
+    assert errors.mean() <= 0.07
+    assert (errors <= 0.1).mean() >= 0.8
+    assert kendalltau(estimates, ms).statistic >= 0.9
+    assert covered >= 0.9
+
+
+def test_a_hundred_recorded_networks_are_enough_to_begin_with():
+    estimates, ms, covered = judged(
+        LatencyEstimator.fit(*zip(*recorded()["build"][:100], strict=True))
+    )
+    assert abs(estimates / ms - 1).mean() <= 0.12
+    assert covered >= 0.9
 
 
 # Files -------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,8 @@ import nas
 from nas import evaluate
 from nas.errors import InputError
 from nas.prior import Clock, prior_trials
+from nas.records import FAILED, STOPPED
+from nas.settings import Settings
 from nas.space_file import load_space
 
 NARROW = """
@@ -73,7 +76,12 @@ def test_the_model_learns_from_points_of_another_space(finished, tmp_path, quick
             stage["block"] in ("depthwise_separable", "inverted_residual")
             for stage in trial.arch["stages"]
         )
-        assert taken.params == (trial.params if inside else {})
+        # What is no point of this space keeps all that it was made from, for a run after this one.
+        assert taken.params.items() >= trial.params.items()
+        assert (taken.params == trial.params) == inside
+    third = quick(tmp_path / "third", trials=1, prior=[run.path])
+    for again, trial in zip(third.records, finished.records, strict=False):
+        assert again.params == trial.params
 
 
 def test_a_chain_of_runs_names_the_first_source(finished, quick, tmp_path):
@@ -153,4 +161,52 @@ def test_another_latency_is_measured(finished, other):
 
 def test_a_search_without_latency_takes_none(finished):
     space = load_space("tiny").bind(classes=10)
-    assert all(t.latency is None for t in prior_trials([str(finished.path)], space, None))
+    settings = Settings(prior=(str(finished.path),))
+    assert all(trial.latency is None for trial in prior_trials(settings, space, None))
+
+
+# What is not taken over --------------------------------------------------------------------------
+
+
+def altered(run, folder, **changes):
+    """A copy of a run whose first trial is another."""
+    shutil.copytree(run.path, folder)
+    first, *others = run.records
+    lines = [replace(first, **changes).to_json(), *(trial.to_json() for trial in others)]
+    (folder / "trials.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("state", [FAILED, STOPPED])
+def test_a_complete_result_comes_before_any_other(finished, tmp_path, state):
+    other = altered(finished, tmp_path / "other", state=state)
+    space = load_space("tiny").bind(classes=10)
+    settings = Settings(objectives=("accuracy", "macs"), prior=(str(other), str(finished.path)))
+    found = {trial.id: trial for trial in prior_trials(settings, space, None)}
+    assert found[finished.records[0].id].source == f"{finished.path}:0"
+    assert len(found) == 8
+
+
+def test_what_failed_may_be_tried_again(finished, tmp_path):
+    failed = altered(finished, tmp_path / "other", state=FAILED, result=None, error="no memory")
+    space = load_space("tiny").bind(classes=10)
+    assert len(prior_trials(Settings(prior=(str(failed),)), space, None)) == 7
+
+
+def test_what_was_stopped_counts_for_the_same_objectives_only(finished, tmp_path):
+    stopped = altered(finished, tmp_path / "other", state=STOPPED)
+    space = load_space("tiny").bind(classes=10)
+    same = Settings(objectives=("accuracy", "macs"), prior=(str(stopped),))
+    assert len(prior_trials(same, space, None)) == 8
+    others = replace(same, objectives=("accuracy", "params"))
+    assert len(prior_trials(others, space, None)) == 7
+
+
+def test_an_interrupted_start_leaves_no_run(finished, quick, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nas.driver.prior_trials", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        quick(tmp_path / "run", prior=[finished.path])
+    assert not (tmp_path / "run").exists()

@@ -506,3 +506,28 @@ def test_without_a_latency_budget_nothing_is_measured_twice(quick, tmp_path, clo
     run = quick(tmp_path / "run", objectives=("accuracy", "latency"), trials=2)
     assert not (run.path / "final.jsonl").exists()
     assert not run.trials["over_budget"].any()
+
+
+@pytest.mark.parametrize("sampler", NAMES)
+def test_a_budget_that_hardly_any_architecture_meets_is_searched(sampler, quick, tmp_path):
+    """The smallest networks of `mobile` have about 2 M MACs, the median has 57 M."""
+    recipe = replace(RECIPE, subset=40)
+    settings = {"space": "mobile", "budget": "3M-flops", "recipe": recipe, "sampler": sampler}
+    run = quick(tmp_path / "run", trials=2, **settings)
+    check_whole(run, 2)
+
+
+def test_a_network_that_cannot_be_timed_is_passed_over(quick, tmp_path, clock, monkeypatch):
+    real = driver.measure
+
+    def measure(graph, **settings):
+        if clock.measured == 7:
+            clock.measured += 1
+            raise RuntimeError("the engine refuses it")
+        return real(graph, **settings)
+
+    monkeypatch.setattr(driver, "measure", measure)
+    run = quick(tmp_path / "run", budget="8ms-latency", trials=3, sampler="random")
+    check_whole(run, 3)
+    reasons = [line["error"] for line in read_lines(run.path / "rejected.jsonl")]
+    assert "RuntimeError: the engine refuses it" in reasons

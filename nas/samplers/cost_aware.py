@@ -81,7 +81,7 @@ class CostAwareSampler(BaseSampler):
         count = len(study.directions)
         if count < 2:
             raise InputError("CostAwareSampler: expected two or more objectives, got one")
-        if wrong := sorted(index for index in self._known if index not in range(count)):
+        if wrong := [index for index in self._known if index not in range(count)]:
             raise InputError(
                 f"known: expected indices of objectives from 0 to {count - 1}, got {wrong[0]!r}"
             )

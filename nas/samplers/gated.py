@@ -57,7 +57,10 @@ class GatedSampler(BaseSampler):
         space = self._inner.infer_relative_search_space(study, trial)
         params: Params = {}
         for _ in range(DRAWS):
-            params = self._draw(study, trial, space)
+            try:
+                params = self._draw(study, trial, space)
+            except SpaceExhausted:  # as far as `inner` looks, which `mend` may see beyond
+                break
             if self._admits(params):
                 return params
         return self._mend(params, self._rng)
