@@ -217,7 +217,8 @@ class Search:
             if fresh:
                 _check_free(self.folder)  # another search may have begun at the same time
                 write_atomic(self.folder / "space.yaml", self.space.text)
-                write_atomic(self.folder / TRIALS, "".join(f"{t.to_json()}\n" for t in prior))
+                if prior:
+                    write_atomic(self.folder / TRIALS, "".join(f"{t.to_json()}\n" for t in prior))
                 if self.table:
                     self.table.save(self.folder / TABLE)
             self.info["settings"] = asdict(self.settings)  # a run that goes on has a new total

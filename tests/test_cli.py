@@ -105,7 +105,7 @@ def test_flags_win_over_the_recipe_file(cli, quick_flags, tmp_path):
 
 
 def test_a_run_without_a_finished_trial_says_how_to_go_on(cli, quick_flags, tmp_path, capsys):
-    (tmp_path / "wild.yaml").write_text("{epochs: 1, subset: 40, learning_rate: 1.0e9}")
+    (tmp_path / "wild.yaml").write_text("{epochs: 1, subset: 400, learning_rate: 1.0e20}")
     flags = ["--space", "tiny", "--objectives", "accuracy,macs", "--trials", 1, "--quiet"]
     found = cli("search", *flags, "--recipe", tmp_path / "wild.yaml", "--out", tmp_path / "run")
     assert found.code == 0
