@@ -1,9 +1,9 @@
 """Samplers on real trainings: `python benchmarks/samplers.py` writes samplers.csv beside it.
 
 `mobile` on digits, accuracy against MACs under 300M, the same number of trainings by the
-cost-aware sampler and NSGA-II, over three seeds. A hypervolume is a share of the box from the budget
-at chance accuracy to 100 % at no MACs. Runs are kept in the folder that is given (results/samplers)
-and go on where they were interrupted: about half an hour on two cores.
+cost-aware sampler and NSGA-II, over three seeds. A hypervolume is a share of the box from the
+budget at chance accuracy to 100 % at no MACs. Runs are kept in the folder that is given
+(results/samplers) and go on where they were interrupted: about half an hour on two cores.
 """
 
 from __future__ import annotations
