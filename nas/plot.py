@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from nas.metrics import METRICS
+from nas.metrics import METRICS, Metric
 from nas.records import COMPLETE
 from nas.run import front
 
@@ -55,6 +55,7 @@ def plot_front(
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
         elif metric.name != "latency":
             axis.set_major_formatter(FuncFormatter(lambda value, _, m=metric: m.format(value)))
+    _spread(axes, runs, horizontal)
     if runs:
         _focus(axes, runs, vertical.column)
     axes.grid(alpha=0.25)
@@ -158,6 +159,20 @@ def _draw_baselines(axes: Axes, baselines: pd.DataFrame, x: str, y: str) -> None
             xytext=(4, -8),
             textcoords="offset points",
         )
+
+
+def _spread(axes: Axes, runs: Sequence[Run], metric: Metric) -> None:
+    """A logarithmic cost where the costs differ by more than a decade."""
+    costs = pd.concat([run.trials[metric.column] for run in runs]).dropna() if runs else []
+    if metric.maximise or not len(costs) or not min(costs) > 0 or max(costs) < 10 * min(costs):
+        return
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    latency = metric.name == "latency"
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:g}" if latency else metric.format(value))
+    )
 
 
 def _focus(axes: Axes, runs: Sequence[Run], y: str) -> None:

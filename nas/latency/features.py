@@ -1,6 +1,8 @@
 """All kernels that an engine runs for a network, read off its graph: what an estimate adds up.
 
-Where a kernel wants another layout than the one before it left, the map is reordered, once.
+Where a kernel wants another layout than the one before it left, the map is reordered, once. What a
+run moves beyond a cache drives the weights out of it, which are then fetched anew in every run:
+`refetch` stands for these.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.graph import Graph
-from nas.latency.kernels import RUN, Kernel, reorder, run
+from nas.latency.kernels import RUN, Kernel, Size, Work, reorder, run
 
+REFETCH = {f"refetch-{2**n}MiB": 2 ** (18 + n) for n in (0, 2, 4)}  # kind → floats in a cache
 Array: TypeAlias = NDArray[np.float64]
 
 
@@ -35,6 +38,7 @@ def kernels_of(graph: Graph, lanes: int) -> Kernels:
     calls = Counter(map(id, found))
     different = list({id(kernel): kernel for kernel in found}.values())
     work = np.array([k.work for k in different]) * np.array(list(calls.values()))[:, None]
+    weights, moved = work[:, 2].sum(), work[:, 2:5].sum()
     return Kernels(tuple([k.kind for k in different]), work, np.log2([k.size for k in different]))
 
 

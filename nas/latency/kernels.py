@@ -31,7 +31,7 @@ from nas.layers import (
     elements,
 )
 
-FUSED = (None, "relu")  # activations that a convolution applies to its result for nothing
+FUSED = (None, "relu", "relu6")  # what a convolution applies to its result for nothing
 DIVISOR = 4  # channels of a dense or depthwise convolution must divide by it, or it runs plain
 PAGE = 1024  # floats: maps a page apart in each channel meet in the same lines of a cache
 
@@ -78,6 +78,7 @@ class Ran(NamedTuple):
 
 
 RUN = Kernel("run", Work(), Size())  # what any network takes
+CONVOLUTIONS = ("pointwise", "standard", "narrow", "vector", "depthwise", "grouped", "linear")
 
 
 @lru_cache(maxsize=2**14)
@@ -136,8 +137,9 @@ def _conv_kind(layer: Conv, out: Shape, lanes: int) -> tuple[str, bool]:
     if layer.groups > 1:
         if layer.groups == layer.inputs == layer.outputs:
             return "depthwise", even
-        kind = "grouped-pointwise" if layer.kernel == (1, 1) else "grouped"
-        return kind, all(channels % lanes == 0 for channels in _by_group(layer))
+        if any(channels % lanes for channels in _by_group(layer)):
+            return ("grouped-pointwise" if layer.kernel == (1, 1) else "grouped"), False
+        return ("pointwise" if layer.kernel == (1, 1) else "standard"), True
     if layer.kernel == (1, 1) and out[1] * out[2] <= 2:  # of squeeze–excitation and CBAM
         return "vector", even
     if layer.inputs < lanes:
