@@ -19,7 +19,8 @@ from PIL import Image
 import nas
 from nas import driver
 from nas.blocks import BLOCKS
-from nas.cli import main, parse_time
+from nas.cli import main
+from nas.cli.search import parse_time
 from nas.records import read_lines
 from nas.show import print_latencies
 

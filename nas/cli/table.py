@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from nas.cli.shared import print_json
 from nas.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def search_a_table(options: argparse.Namespace) -> int:
     settings = _settings(options)
     run = search_table(options.table, **settings, say=_silent if options.quiet else _say)
     if options.json:
-        print(json.dumps(_document(options.table, run), indent=2, ensure_ascii=False))
+        print_json(_document(options.table, run))
     else:
         _print(run)
     return 0

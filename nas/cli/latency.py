@@ -1,41 +1,42 @@
-"""`nas latency build | bundle | import`: tables of devices; `nas front` for one of them."""
+"""`nas latency build | bundle | import`: tables of devices."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nas.cli.shared import add_json, add_verb, check_folder, print_json
 from nas.errors import InputError
 
 if TYPE_CHECKING:
     from nas.latency.build import Job
     from nas.latency.table import DeviceTable
-    from nas.run import Run
-
-Add = Callable[[str, str, Callable[[argparse.Namespace], Any]], argparse.ArgumentParser]
 
 
-def add_verbs(add: Add) -> None:
-    """Declare the verbs; `add(name, about, run)` makes a parser."""
-    build = add("build", "measure this machine", _build)
+def add(verbs: Any) -> None:
+    about = "measure a device, to estimate latencies of it"
+    inner = verbs.add_parser("latency", help=about).add_subparsers(metavar="VERB", required=True)
+    usage = "--out FILE [options]"
+    build = add_verb(inner, "latency build", "measure this machine", _build, usage)
     build.add_argument("--out", required=True, metavar="FILE", help="the table, as device.json")
     build.add_argument("--backend", default="onnxruntime", metavar="NAME", help="(onnxruntime)")
     build.add_argument("--threads", type=int, default=1, metavar="N", help="of the back end (1)")
     build.add_argument("--networks", type=int, metavar="N", help="that are timed")
     build.add_argument("--blocks", action="append", metavar="MODULE", help="with your back end")
     build.add_argument("--seed", type=int, default=0, metavar="N", help="of the networks (0)")
-    bundle = add("bundle", "write what another device needs to be measured", _bundle)
+    about, usage = "write what another device needs to be measured", "--out DIR [options]"
+    bundle = add_verb(inner, "latency bundle", about, _bundle, usage)
     bundle.add_argument("--out", required=True, metavar="DIR", help="a new folder")
     bundle.add_argument("--networks", type=int, metavar="N", help="that will be timed")
     bundle.add_argument("--seed", type=int, default=0, metavar="N", help="of the networks (0)")
-    imported = add("import", "make a table of what a bundle measured", _import)
+    about, usage = "make a table of what a bundle measured", "measurements.json --out FILE"
+    imported = add_verb(inner, "latency import", about, _import, usage)
     imported.add_argument("measurements", metavar="measurements.json")
     imported.add_argument("--out", required=True, metavar="FILE", help="the table, as phone.json")
     for parser in (build, bundle, imported):
-        parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+        add_json(parser)
 
 
 def _build(options: argparse.Namespace) -> None:
@@ -62,7 +63,7 @@ def _bundle(options: argparse.Namespace) -> None:
 
     count = len(write_bundle(options.out, networks=_count(options, NETWORKS), seed=options.seed))
     if options.json:
-        print(json.dumps({"bundle": options.out, "networks": count}))
+        print_json({"bundle": options.out, "networks": count})
         return
     print(f"{options.out}: {count} networks. Copy it to the device and run: python measure.py")
     print("Then bring measurements.json back: nas latency import measurements.json --out FILE")
@@ -77,6 +78,7 @@ def _import(options: argparse.Namespace) -> None:
 def _json_file(path: str) -> str:
     if not path.endswith(".json"):
         raise InputError(f"--out {path}: expected a .json file")
+    check_folder("--out", path)
     return path
 
 
@@ -104,53 +106,7 @@ def _print(options: argparse.Namespace, table: DeviceTable) -> None:
 
     found = summary(table)
     if options.json:
-        print(json.dumps({"table": options.out, **found}, indent=2, ensure_ascii=False))
+        print_json({"table": options.out, **found})
         return
     print(f"{options.out}: {table.device}, from {found['networks']} networks")
     print(f"Next: nas search --latency-table {options.out} --budget 20ms-latency")
-
-
-# nas front ---------------------------------------------------------------------------------------
-
-
-def add_front_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--latency-table", metavar="FILE", help="latencies as of this device")
-    parser.add_argument("--budget", action="append", metavar="LIMIT", help="there: 15ms-latency")
-
-
-def front_runs(options: argparse.Namespace) -> Sequence[Run]:
-    """The runs that a front is asked of, by the table's estimates where there is one."""
-    from nas.run import Run
-
-    if options.latency_table is None:
-        if options.budget:
-            raise InputError("--budget: expected with --latency-table, for another device")
-        return [Run(path) for path in options.runs]
-    from nas.device_run import DeviceRun
-    from nas.latency import DeviceTable
-
-    table = DeviceTable.load(options.latency_table)
-    return [DeviceRun(path, table, options.budget or ()) for path in options.runs]
-
-
-def about(run: Run) -> dict[str, Any]:
-    """What a run says of another device, as plain data; nothing where it is of its own."""
-    from nas.device_run import DeviceRun, promising, regions
-
-    if not isinstance(run, DeviceRun):
-        return {}
-    found = regions(run)
-    best = promising(found)
-    return {
-        "device": run.table.device.to_dict(),
-        "regions": [region.to_dict() for region in found],
-        "search": best.to_dict() if best else None,
-    }
-
-
-def print_about(run: Run) -> None:
-    from nas.device_run import DeviceRun, advice
-
-    if isinstance(run, DeviceRun):
-        print(f"Latencies are estimates for {run.table.device}.")
-        print(advice(run))

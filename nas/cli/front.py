@@ -1,0 +1,104 @@
+"""`nas front`: print or plot the front of runs, also for another device."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from nas.cli.shared import add_blocks, add_json, add_verb, check_picture, print_json
+from nas.errors import InputError
+
+if TYPE_CHECKING:
+    from nas.run import Run
+
+
+def add(verbs: Any) -> None:
+    about, usage = "print or plot the front of runs", "RUN... [options]"
+    parser = add_verb(verbs, "front", about, _front, usage)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of searches")
+    parser.add_argument("--x", metavar="METRIC", help="cost (the run's first cost objective)")
+    parser.add_argument("--y", default="accuracy", metavar="METRIC", help="(accuracy)")
+    parser.add_argument("--plot", metavar="FILE", help="draw it: .png, .svg or .pdf")
+    parser.add_argument("--latency-table", metavar="FILE", help="latencies as of this device")
+    parser.add_argument("--budget", action="append", metavar="LIMIT", help="there: 15ms-latency")
+    add_blocks(parser)
+    add_json(parser)
+
+
+def _front(options: argparse.Namespace) -> None:
+    from nas.metrics import METRICS
+    from nas.plot import save_front
+    from nas.run import front
+    from nas.show import front_rows, print_front
+
+    if options.plot:
+        check_picture("--plot", options.plot)
+    runs = _runs(options)
+    costs = [name for name in runs[0].objectives if not METRICS[name].maximise]
+    if options.latency_table:
+        costs = ["latency"]
+    x, y = _metric(options.x or costs[0], "--x"), _metric(options.y, "--y")
+    if METRICS[x].maximise or not METRICS[y].maximise:
+        raise InputError(f"--x {x} --y {y}: expected a cost and accuracy, as --x macs")
+    fronts = {str(run.path): front(run.trials, (y, x)) for run in runs}
+    if all(found.empty for found in fronts.values()):
+        within = f" within {', '.join(options.budget)}" if options.budget else ""
+        raise InputError(f"{', '.join(fronts)}: no finished trial with {x} and {y}{within}")
+    if options.plot:
+        save_front(runs, options.plot, x, y)
+    if options.json:
+        rows = [{"run": path, "front": front_rows(found)} for path, found in fronts.items()]
+        return print_json([row | _about(run) for row, run in zip(rows, runs, strict=True)])
+    for run, (path, found) in zip(runs, fronts.items(), strict=True):
+        print_front(found, (y, x), title=path)
+        _print_about(run)
+    return None
+
+
+def _metric(name: str, flag: str) -> str:
+    from nas.arch import hint
+    from nas.metrics import ALIASES, METRICS
+
+    name = ALIASES.get(name, name)
+    if name not in METRICS:
+        raise InputError(f"{flag} {name!r}: no such metric; {hint(name, METRICS)}")
+    return name
+
+
+def _runs(options: argparse.Namespace) -> Sequence[Run]:
+    """The runs that a front is asked of, by the table's estimates where there is one."""
+    from nas.run import Run
+
+    if options.latency_table is None:
+        if options.budget:
+            raise InputError("--budget: expected with --latency-table, for another device")
+        return [Run(path) for path in options.runs]
+    from nas.device_run import DeviceRun
+    from nas.latency import DeviceTable
+
+    table = DeviceTable.load(options.latency_table)
+    return [DeviceRun(path, table, options.budget or ()) for path in options.runs]
+
+
+def _about(run: Run) -> dict[str, Any]:
+    """What a run says of another device, as plain data; nothing where it is of its own."""
+    from nas.device_run import DeviceRun, promising, regions
+
+    if not isinstance(run, DeviceRun):
+        return {}
+    found = regions(run)
+    best = promising(found)
+    return {
+        "device": run.table.device.to_dict(),
+        "regions": [region.to_dict() for region in found],
+        "search": best.to_dict() if best else None,
+    }
+
+
+def _print_about(run: Run) -> None:
+    from nas.device_run import DeviceRun, advice
+
+    if isinstance(run, DeviceRun):
+        print(f"Latencies are estimates for {run.table.device}.")
+        print(advice(run))
