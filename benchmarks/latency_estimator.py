@@ -1,13 +1,13 @@
 """How well are latencies estimated of networks that were never timed? Two commands:
 
-    python benchmarks/latency_estimator.py measure [SECONDS]     # writes latency_estimator.json
+    python benchmarks/latency_estimator.py measure [SECONDS]     # writes latency_estimator.json.gz
     python benchmarks/latency_estimator.py                       # writes latency_estimator.csv
 
 The first one times three sets of networks on this device, by the default back end, for as long as
 it takes, and goes on where it was stopped: what `nas latency build` times; 100 other random
 networks of all families; all published networks. No network of the last two is ever fitted. Each
 network is timed in rounds between which all others are timed, and its time is the median. Build's
-networks have three rounds, as in a build; the others nine, since their own error would count as
+networks have two rounds, as in a build; the others nine, since their own error would count as
 the estimator's.
 
 The second one fits estimators to the first N of the first set and looks at the other two. Beside
@@ -21,12 +21,12 @@ rounds against the other half.
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import MISSING, fields
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -46,10 +46,10 @@ from nas.latency.sample import sample_networks
 from nas.records import append_line, read_lines
 
 OUT = Path(__file__).with_suffix(".csv")
-DATA = Path(__file__).with_suffix(".json")
+DATA = Path(__file__).with_suffix(".json.gz")
 LOG = Path(__file__).with_suffix(".jsonl")  # of an unfinished measuring
 RANDOM, MORE = 100, 9  # networks, rounds
-SIZES = (30, 60, 100, 200, 300, NETWORKS)
+SIZES = (30, 60, 100, 200, 400, 700, NETWORKS)
 
 Row = dict[str, Any]
 
@@ -107,27 +107,17 @@ def write(head: Row, sets: dict[str, list[Any]], lines: Sequence[Row]) -> None:
     for line in lines:
         rounds[line["set"], line["network"]].append(line["ms"])
     rows = [
-        {"set": name, "network": short(network), "ms": rounds[name, i]}
+        {"set": name, "network": plain(network), "ms": rounds[name, i]}
         for name, own in sets.items()
         for i, network in enumerate(own)
     ]
-    text = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
-    DATA.write_text(f'{{"device": {json.dumps(head)},\n"networks": [\n{text}\n]}}\n')
+    text = json.dumps({"device": head, "networks": rows}, separators=(",", ":"))
+    DATA.write_bytes(gzip.compress(text.encode(), mtime=0))
     LOG.unlink()
 
 
-def short(network: str | Architecture) -> Any:
-    """Plain data without what is a block's default."""
-    if isinstance(network, str):
-        return network
-    data = network.to_dict()
-    parts = ((data["stem"], network.stem.block), (data["head"], network.head))
-    stages = zip(data["stages"], (stage.block for stage in network.stages), strict=True)
-    for plain, block in (*parts, *stages):
-        for field in fields(block):
-            if field.default is not MISSING and plain.get(field.name) == field.default:
-                del plain[field.name]
-    return data
+def plain(network: str | Architecture) -> Any:
+    return network if isinstance(network, str) else network.to_dict()
 
 
 # Comparing ---------------------------------------------------------------------------------------
@@ -136,7 +126,7 @@ def short(network: str | Architecture) -> Any:
 def recorded(path: Path = DATA) -> dict[str, list[tuple[Graph, list[float]]]]:
     """Set → its networks, each with the milliseconds of its rounds."""
     found = defaultdict(list)
-    for row in json.loads(path.read_text())["networks"]:
+    for row in json.loads(gzip.decompress(path.read_bytes()))["networks"]:
         network = row["network"]
         named = network if isinstance(network, str) else Architecture.from_dict(network)
         found[row["set"]].append((graph_of(named), row["ms"]))

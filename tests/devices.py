@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections import defaultdict
 from functools import cache
@@ -24,7 +25,7 @@ RATES = np.array([800, 0.02, 0.15, 0.1, 0.1, 4, 0.3, 20])
 SLOW = {"depthwise": 3.0, "grouped.plain": 2.0}  # kinds that take so many times as long
 HERE = Device.here("onnxruntime", 1)
 PHONE = Device("onnxruntime", 1, "Phone")
-RECORDED = Path(__file__).parent.parent / "benchmarks" / "latency_estimator.json"
+RECORDED = Path(__file__).parent.parent / "benchmarks" / "latency_estimator.json.gz"
 
 
 @cache
@@ -58,7 +59,7 @@ def table_of(device: Device, count: int = 60) -> DeviceTable:
 def recorded() -> dict[str, list[tuple[Graph, float]]]:
     """What benchmarks/latency_estimator.py measured: set → networks and their milliseconds."""
     sets = defaultdict(list)
-    for row in json.loads(RECORDED.read_text())["networks"]:
+    for row in json.loads(gzip.decompress(RECORDED.read_bytes()))["networks"]:
         name = row["network"]
         graph = load(name) if isinstance(name, str) else trace(Architecture.from_dict(name))
         sets[row["set"]].append((graph, median(row["ms"])))

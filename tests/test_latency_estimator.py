@@ -76,10 +76,16 @@ def test_an_estimate_is_reproducible(fitted):
 # What was never seen -----------------------------------------------------------------------------
 
 
-def plain(act: str, width: int = 64) -> Graph:
-    return record(
-        (3, 96, 96), lambda x: x.conv(32, 3, 2).conv(width, act=act).global_pool().linear(9)
-    )
+def plain(act: str, times: int = 4) -> Graph:
+    """A small network with an activation so many times."""
+
+    def network(x):
+        x = x.conv(32, 3, 2)
+        for _ in range(times):
+            x = x.activate(act)
+        return x.global_pool().linear(9)
+
+    return record((3, 96, 96), network)
 
 
 def test_a_primitive_that_no_network_had_is_named_and_widens_the_interval(fitted):
@@ -91,8 +97,8 @@ def test_a_primitive_that_no_network_had_is_named_and_widens_the_interval(fitted
 
 
 def test_the_more_of_the_time_is_unknown_the_less_is_sure(fitted):
-    widths = [fitted.predict(plain("silu", width)) for width in (8, 64, 512)]
-    spans = [estimate.high / estimate.low for estimate in widths]
+    estimates = [fitted.predict(plain("silu", times)) for times in (1, 4, 16)]
+    spans = [estimate.high / estimate.low for estimate in estimates]
     assert spans == sorted(spans)
 
 
@@ -122,9 +128,9 @@ def test_recorded_networks_that_were_left_out():
     estimates, ms, covered = judged(estimator)
     errors = abs(estimates / ms - 1)
     assert len(ms) >= 160
-    assert errors.mean() <= 0.105  # of times whose own error is 0.058
-    assert (errors <= 0.1).mean() >= 0.6
-    assert kendalltau(estimates, ms).statistic >= 0.93
+    assert errors.mean() <= 0.07  # of times whose own error is 0.046
+    assert (errors <= 0.1).mean() >= 0.79
+    assert kendalltau(estimates, ms).statistic >= 0.95
     assert covered >= 0.9
 
 
@@ -220,7 +226,7 @@ def kinds(network) -> set[str]:
         (lambda x: x.slice(0, 14).depthwise(3), {"slice.plain", "depthwise.plain"}),
         (lambda x: x.slice(0, 8).conv(24), {"slice.plain", "narrow"}),
         (lambda x: x.conv(24, groups=2), {"grouped-pointwise.plain"}),
-        (lambda x: x.conv(32, 3).conv(32, 3, groups=2), {"reorder", "standard", "grouped"}),
+        (lambda x: x.conv(32, 3).conv(32, 3, groups=2), {"reorder", "standard"}),
         (lambda x: x.conv(16, act="hswish"), {"reorder", "pointwise", "hswish"}),
         (
             lambda x: x.conv(16).shuffle(2),

@@ -28,7 +28,7 @@ from nas.latency.table import DeviceTable
 from nas.latency.timing import ratios, timed_round, undisturbed
 from nas.records import append_line, read_lines
 
-NETWORKS, ROUNDS = 500, 3
+NETWORKS, ROUNDS = 1400, 2
 CALIBRATION = 5.0  # seconds
 ENGINES = ("onnxruntime", "openvino", "torch")
 Job: TypeAlias = tuple[int, int]  # (round, network)

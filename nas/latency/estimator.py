@@ -19,8 +19,8 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.graph import Graph
-from nas.latency.features import Array, Kernels, kernels_of
-from nas.latency.regression import Correction, Rates, places_of
+from nas.latency.features import REFETCH, Array, Kernels, kernels_of
+from nas.latency.regression import Correction, Rates, sight_of
 from nas.latency.sealed import read_sealed, write_sealed
 
 FEWEST = 8  # networks that an estimator can be fitted to
@@ -69,10 +69,11 @@ class LatencyEstimator:
     def unseen(self, graph: Graph) -> tuple[str, ...]:
         """Kinds of kernels that no network had from which this was learnt.
 
-        Their time is that of the same work in kernels of all kinds, and the interval knows it.
+        Their time is that of the same work in kernels that only move numbers, and the interval
+        knows of it.
         """
         found = dict.fromkeys(kernels_of(graph, self.lanes).kinds)
-        return tuple(kind for kind in found if kind not in self.rates.kinds)
+        return tuple(k for k in found if k not in self.rates.kinds and k not in REFETCH)
 
     def save(self, path: str | Path) -> None:
         """Write JSON with a checksum."""
@@ -147,18 +148,14 @@ def _fit(networks: Sequence[Kernels], ms: Array) -> tuple[Rates, Correction]:
     from nas.latency.fitting import fit_correction, fit_rates  # scipy, which estimates need not
 
     rates = fit_rates(networks, ms)
-    times = [rates.times(network) for network in networks]
-    residuals = np.log(ms / [own.sum() for own in times])
-    places = [places_of(rates, network) for network in networks]
-    return rates, fit_correction(places, times, residuals)
+    return rates, fit_correction([sight_of(rates, network) for network in networks], ms)
 
 
 def _predict(rates: Rates, correction: Correction, network: Kernels) -> tuple[float, float]:
     """Milliseconds, and the standard deviation of their logarithm."""
-    times = rates.times(network)
-    total = times.sum()
-    mean, deviation = correction.predict(places_of(rates, network), times)
-    return float(total) * exp(mean), deviation
+    sight = sight_of(rates, network)
+    mean, deviation = correction.predict(sight)
+    return sight.ms * exp(mean), deviation
 
 
 def _spread(networks: Sequence[Kernels], ms: Array) -> float:

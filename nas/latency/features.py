@@ -34,12 +34,23 @@ class Kernels:
 def kernels_of(graph: Graph, lanes: int) -> Kernels:
     """What an engine of so many lanes runs for one image."""
     found = [RUN, *_walk(graph, False, lanes)[0]]
+    found += _refetched(found)
     # Equal kernels are mostly one object, since they are cached, and so need no comparison.
     calls = Counter(map(id, found))
     different = list({id(kernel): kernel for kernel in found}.values())
     work = np.array([k.work for k in different]) * np.array(list(calls.values()))[:, None]
-    weights, moved = work[:, 2].sum(), work[:, 2:5].sum()
     return Kernels(tuple([k.kind for k in different]), work, np.log2([k.size for k in different]))
+
+
+def _refetched(found: list[Kernel]) -> list[Kernel]:
+    """Reading weights anew, by the share of all that is moved that exceeds a cache."""
+    weights = sum([k.work.weights for k in found])
+    moved = weights + sum([k.work.read + k.work.written for k in found])
+    return [
+        Kernel(kind, Work(calls=0, read=weights * (1 - cache / moved)), Size())
+        for kind, cache in REFETCH.items()
+        if moved > cache
+    ]
 
 
 def _walk(graph: Graph, entry: bool, lanes: int) -> tuple[list[Kernel], bool]:

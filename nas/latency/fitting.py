@@ -9,12 +9,12 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky
 from scipy.optimize import nnls
 
-from nas.latency.features import Array, Kernels
-from nas.latency.kernels import Work
-from nas.latency.regression import Correction, Rates, likeness, whitener
+from nas.latency.features import REFETCH, Array, Kernels
+from nas.latency.kernels import CONVOLUTIONS, Work
+from nas.latency.regression import Correction, Rates, Sight, likeness, whitener
 
-PRIOR = 0.03  # how strongly a rate is held to that of all kinds, against one network's error
-LEAST = 0.02  # of the time, that each term of work takes in all kinds together, at the least
+PRIOR = 0.05  # how strongly a rate is held to that of its group, against one network's error
+LEAST = 0.02  # of the time, that each term of work takes in a group, at the least
 CENTRES = 128  # kernels that stand for all others
 NEAR = 0.02  # of a kernel's variance: what the centres leave of it when they are enough
 # By evidence: deviations of log time, and times, in medians, below which noise grows.
@@ -24,49 +24,59 @@ SCALES, NOISES, SMALLS = (0.25, 0.5, 1.0), (0.02, 0.03, 0.05, 0.08, 0.12), (0.0,
 def fit_rates(networks: Sequence[Kernels], ms: Array) -> Rates:
     """Non-negative rates of the least relative error.
 
-    Many kinds stand in few networks, so that each rate is held to that of all kinds together.
+    Many kinds stand in few networks, so that each rate is held to that of all convolutions, or of
+    all that only moves numbers. Those of `refetch` are held to nothing.
     """
     kinds = {kind: i for i, kind in enumerate(sorted({k for n in networks for k in n.kinds}))}
     work = np.zeros((len(networks), len(kinds), len(Work._fields)))
     for own, network in zip(work, networks, strict=True):
         np.add.at(own, [kinds[kind] for kind in network.kinds], network.work)
     work /= ms[:, None, None]
-    total = work.sum(axis=1)
-    mean = total.mean(axis=0)
-    common = np.zeros(len(Work._fields))
+    trust = 1 / np.sqrt(1 + np.median(ms) / ms)  # timing small networks is noisier
+    convolves = np.array([kind.removesuffix(".plain") in CONVOLUTIONS for kind in kinds])
+    refetches = np.array([kind in REFETCH for kind in kinds])
+    groups = (convolves, ~convolves & ~refetches)
+    common = _common(np.stack([work[:, group].sum(axis=1) for group in groups], 1), trust)
+    prior = np.where(convolves[:, None], common[0], common[1])
+    goal = np.broadcast_to(~refetches[:, None], prior.shape)
+    factors = _held(work * prior, goal, trust)
+    return Rates(kinds, np.vstack([factors * prior, common[1]]))
+
+
+def _common(work: Array, trust: Array) -> Array:
+    """Rates of a few groups of kinds, (groups, 8), from their work by time (n, groups, 8)."""
+    mean, rates = work.mean(axis=0), np.zeros(work[0].shape)
     done = mean > 0
-    factors = nnls(total[:, done] / mean[done], np.ones(len(ms)))[0]
-    common[done] = np.maximum(factors, LEAST) / mean[done]
-    factors = np.ones(work[0].size)
-    relative = (work * common).reshape(len(ms), -1)
+    shares = nnls(work[:, done] / mean[done] * trust[:, None], trust)[0]
+    rates[done] = np.maximum(shares, LEAST) / mean[done]
+    return rates
+
+
+def _held(relative: Array, goal: Array, trust: Array) -> Array:
+    """Factors (kinds, 8) whose products with `relative` sum to one, held to a goal themselves."""
     used = relative.max(axis=0) > 0
-    factors[used] = _held(relative[:, used])
-    table = factors.reshape(len(kinds), -1) * common
-    return Rates(kinds, np.vstack([table, common]))
-
-
-def _held(relative: Array) -> Array:
-    """Factors whose products with `relative` sum to one, held to one themselves."""
-    n, m = relative.shape
-    rows = np.vstack([relative, PRIOR * np.eye(m)])
-    goal = np.concatenate([np.ones(n), np.full(m, PRIOR)])
-    factors: Array = nnls(rows, goal, maxiter=100 * m)[0]
+    factors = goal.astype(float)
+    rows = np.vstack([relative[:, used] * trust[:, None], PRIOR * np.eye(used.sum())])
+    goals = np.concatenate([trust, PRIOR * factors[used]])
+    factors[used] = nnls(rows, goals, maxiter=100 * len(rows))[0]
     return factors
 
 
-def fit_correction(places: Sequence[Array], times: Sequence[Array], residuals: Array) -> Correction:
-    """The process that `residuals`, the log of measured over summed times, make likely.
+def fit_correction(sights: Sequence[Sight], ms: Array) -> Correction:
+    """The process that the measured times make likely.
 
     Its three numbers are those of the largest evidence; Rasmussen and Williams, Gaussian Processes
     for Machine Learning, 2006, chapter 5.
     """
-    ms = np.array([own.sum() for own in times])
-    shares = [own / total for own, total in zip(times, ms, strict=True)]
-    centres = choose_centres(np.concatenate(places), np.concatenate(shares))
+    sums = np.array([sight.ms for sight in sights])
+    centres = choose_centres(
+        np.concatenate([sight.places for sight in sights]),
+        np.concatenate([sight.shares for sight in sights]),
+    )
     white = whitener(centres)
-    seen = np.array([s @ likeness(p, centres) @ white for p, s in zip(places, shares, strict=True)])
+    seen = np.array([s.shares @ likeness(s.places, centres) @ white for s in sights])
     tried = (
-        _posterior(seen, residuals, ms, scale, noise, small * float(np.median(ms)))
+        _posterior(seen, np.log(ms / sums), sums, scale, noise, small * float(np.median(sums)))
         for scale, noise, small in product(SCALES, NOISES, SMALLS)
     )
     _, found = max(tried, key=lambda pair: pair[0])

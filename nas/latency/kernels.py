@@ -3,8 +3,8 @@
 Such engines fuse batch norm and ReLU into the convolution before. Their fastest kernels want maps
 in blocks of as many channels as a vector register holds, `lanes` (NCHWc in ONNX Runtime's MLAS,
 nChw16c in oneDNN), pad channels up to whole blocks, and refuse channels that do not divide well.
-Whatever has no such kernel runs on plain maps. So a depthwise convolution of 58 channels takes six
-times as long as one of 64.
+Whatever has no such kernel runs on plain maps. So a depthwise convolution of 58 channels takes five
+times as long as one of 60.
 """
 
 from __future__ import annotations

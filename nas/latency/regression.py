@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
 
 from nas.latency.features import Array, Kernels
 
-OCTAVES = 2.0  # two kernels whose sizes differ by so much are alike by exp(-1/2)
+OCTAVES = 3.0  # two kernels whose sizes differ by so much are alike by exp(-1/2)
 APART = 100.0  # kinds are strangers
 FAR = 40.0  # exp(-40) is nothing
 UNKNOWN = 1.0  # a kind that was never seen may take e times as long, or as little
@@ -41,6 +42,19 @@ class Rates:
         return times
 
 
+class Sight(NamedTuple):
+    """A network as the correction sees it: the milliseconds that its rates give, its kernels.
+
+    `places` (n + 1, 7) are their kinds, far from each other, and their sizes; `shares` (n + 1,) of
+    the time. The last one is the network as a whole, by its time: what is quick is timed with
+    its caches warm.
+    """
+
+    ms: float
+    places: Array
+    shares: Array
+
+
 @dataclass(frozen=True, slots=True)
 class Correction:
     """A Gaussian process over kernels: mean and deviation of a network's log residual.
@@ -61,15 +75,14 @@ class Correction:
     def __post_init__(self) -> None:
         object.__setattr__(self, "white", whitener(self.centres))
 
-    def predict(self, places: Array, times: Array) -> tuple[float, float]:
-        """Mean and standard deviation of the log residual of a network's kernels."""
-        total = times.sum()
-        shares = times / total
+    def predict(self, sight: Sight) -> tuple[float, float]:
+        """Mean and standard deviation of a network's log residual."""
+        places, shares = sight.places, sight.shares
         gain = shares @ likeness(places, self.centres) @ self.white
         # What the centres leave of the prior's variance: next to nothing for kernels like them.
-        left = max(shares @ likeness(places, places) @ shares - gain @ gain, 0.0)
+        left = max(float(shares @ likeness(places, places) @ shares - gain @ gain), 0.0)
         unknown = UNKNOWN * shares[places[:, 0] < 0].sum()
-        noise = self.noise**2 * (1 + self.small / total)
+        noise = self.noise**2 * (1 + self.small / sight.ms)
         variance = gain @ self.variance @ gain + self.scale**2 * left + unknown**2 + noise
         return float(gain @ self.mean), sqrt(variance)
 
@@ -80,14 +93,16 @@ def whitener(centres: Array) -> Array:
     return np.linalg.inv(np.linalg.cholesky(likeness(centres, centres))).T
 
 
-def places_of(rates: Rates, kernels: Kernels) -> Array:
-    """Where kernels lie: their kind, far from all others, and their size; (n, 7).
-
-    A kind without a rate lies below zero.
-    """
+def sight_of(rates: Rates, kernels: Kernels) -> Sight:
+    """Where a network's kernels lie, and what they take."""
+    times = rates.times(kernels)
+    ms = float(times.sum())
     rows = np.array(rates.rows(kernels), dtype=float)
-    rows[rows == len(rates.kinds)] = -1
-    return np.column_stack([APART * rows, kernels.size / OCTAVES])
+    rows[rows == len(rates.kinds)] = -1  # a kind without a rate lies below zero
+    places = np.column_stack([APART * rows, kernels.size / OCTAVES])
+    whole = np.zeros((1, places.shape[1]))
+    whole[0, :2] = APART * len(rates.kinds), np.log2(ms)
+    return Sight(ms, np.vstack([places, whole]), np.append(times / ms, 1.0))
 
 
 def likeness(a: Array, b: Array) -> Array:
