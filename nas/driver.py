@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -160,6 +161,9 @@ def find_table(settings: Settings, folder: Path | None) -> DeviceTable | None:
 def _check_free(folder: Path) -> None:
     if folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= {LOCK}):
         raise InputError(f"{folder}: exists; go on with --resume {folder}, or name another --out")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise InputError(f"--out {folder}: {there} is no folder that one can write to")
 
 
 def _stamp() -> str:
@@ -225,6 +229,7 @@ class Search:
             write_json(self.folder / "run.json", self.info)
             self._load()
             self.progress.start(self._describe(), self.trials)
+            self._tell_of_prior()
             self._tell_of_table()
             try:
                 self._loop()
@@ -306,6 +311,15 @@ class Search:
             reference=self.info["hypervolume_reference"],
             small_maps=self._small_maps(),
         )
+
+    def _tell_of_prior(self) -> None:
+        prior = [trial for trial in self.trials if trial.source]
+        strangers = sum(not self.space.has(trial.params) for trial in prior)
+        if strangers:
+            self.progress.say(
+                f"{strangers} of {len(prior)} earlier results are no points of this space: "
+                "they may be on the front, but the sampler cannot learn from them"
+            )
 
     def _tell_of_table(self) -> None:
         if self.table is None:

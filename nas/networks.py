@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from nas import reference
 from nas.arch import Architecture, trace
 from nas.errors import InputError
 from nas.graph import Graph
+from nas.reference.base import remedy
 from nas.run import Run
 
 TRIAL = re.compile(r"(?P<run>.+):(?P<number>\d+)")
@@ -43,9 +45,24 @@ def find_network(name: str, resolution: int | None = None) -> Network:
 
 
 def _own(name: str, arch: Architecture, resolution: int | None) -> Network:
-    if resolution is not None:
-        arch = replace(arch, input=(arch.input[0], resolution, resolution))
+    side = arch.input[1] if resolution is None else resolution
     try:
-        return Network(name, trace(arch), arch)
+        asked = _at(arch, side)
+        return Network(name, trace(asked), asked)
     except Exception as error:  # a user's block may raise anything
+        if side != arch.input[1] and _works(arch, arch.input[1]):
+            message = remedy(partial(_works, arch), side, arch.input[1])
+            raise InputError(f"{name}: resolution: {message}") from error
         raise InputError(f"{name}: {error}") from error
+
+
+def _at(arch: Architecture, side: int) -> Architecture:
+    return replace(arch, input=(arch.input[0], side, side))
+
+
+def _works(arch: Architecture, side: int) -> bool:
+    try:
+        trace(_at(arch, side))
+    except Exception:  # a user's block may raise anything
+        return False
+    return True

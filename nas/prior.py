@@ -40,6 +40,8 @@ def _difference(info: dict[str, Any], task: Task) -> str:
         return f"its resolution is {settings['resolution']}, here {task.resolution}"
     before, here = asdict(Recipe.from_dict(settings["recipe"])), asdict(task.recipe)
     facts = [f"{k} is {before[k]}, here {here[k]}" for k in here if before[k] != here[k]]
+    if not facts:
+        return "another version of this package made it, whose recipe had other settings"
     return f"in its recipe {', '.join(facts)}"
 
 
@@ -108,7 +110,5 @@ def space_of(run: Run) -> Space:
 def _params(trial: Trial, fixed: Mapping[str, Value], space: Space) -> Params:
     """The trial as a point of a space; where it is none, all that it was made from."""
     known = {**fixed, **trial.params}
-    if any(known.get(path) not in p.values for path, p in space.parameters.items()):
-        return known
-    params = {path: known[path] for path in space.parameters}
-    return params if space.candidate(params).id == trial.id else known
+    params = {path: known[path] for path in space.parameters if path in known}
+    return params if space.has(params) and space.candidate(params).id == trial.id else known

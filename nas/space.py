@@ -146,6 +146,12 @@ class Space:
             for path, p in self.parameters.items()
         }
 
+    def has(self, params: Mapping[str, Any]) -> bool:
+        """Whether these are a point: a value of every parameter, and nothing else."""
+        return params.keys() == self.parameters.keys() and all(
+            value in self._values[path] for path, value in params.items()
+        )
+
     def sample(self, rng: random.Random) -> Params:
         """A setting with every parameter drawn evenly."""
         return {path: rng.choice(values) for path, values in self._values.items()}

@@ -54,7 +54,7 @@ class Study:
 
     def add(self, trial: Trial, trials: Sequence[Trial]) -> None:
         """A trial that this study has not asked for, if it is a point of the space."""
-        if trial.params.keys() != self._distributions.keys():
+        if not self._space.has(trial.params):
             return
         values = self._values(trial, trials)
         self._study.add_trial(

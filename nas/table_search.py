@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 CSV = "hypervolume.csv"
+LAST_SEED = 2**32 - 1  # that NumPy takes
 PATIENCE = 20  # asks for each trial that is wanted; a sampler may repeat itself for ever
 QUARTILES = {"low": 0.25, "median": 0.5, "high": 0.75}
 
@@ -101,7 +102,7 @@ def search_table(
     InputError before anything is written.
     """
     names = _several(sampler)
-    _check(names, trials, seeds)
+    _check(names, trials, seeds, seed)
     found = read_table(table, _several(encode), accuracy, _several(cost))
     folder = Path(out or f"results/{Path(table).stem}-{time.strftime('%Y%m%d-%H%M%S')}")
     if (folder / CSV).exists():
@@ -202,7 +203,7 @@ def _several(names: str | Sequence[str]) -> list[str]:
     return [name.strip() for text in texts for name in text.split(",") if name.strip()]
 
 
-def _check(names: Sequence[str], trials: int, seeds: int) -> None:
+def _check(names: Sequence[str], trials: int, seeds: int, seed: int) -> None:
     for name in names:
         check_name(name)
     if len(set(names)) < max(len(names), 1):
@@ -210,6 +211,8 @@ def _check(names: Sequence[str], trials: int, seeds: int) -> None:
     for flag, value in (("--trials", trials), ("--seeds", seeds)):
         if value < 1:
             raise InputError(f"{flag} {value}: expected a number from 1 on")
+    if not 0 <= seed <= LAST_SEED - seeds:
+        raise InputError(f"--seed {seed}: expected a number from 0 to {LAST_SEED - seeds}")
 
 
 def _about(table: Table) -> str:

@@ -22,6 +22,7 @@ from nas.blocks import BLOCKS
 from nas.cli import main
 from nas.cli.search import parse_time
 from nas.records import read_lines
+from nas.reference import published
 from nas.show import print_latencies
 
 VERBS = ("search", "profile", "spaces", "front")
@@ -227,6 +228,7 @@ def wrong_files(cli) -> Path:
     }
     for name, text in spaces.items():
         (here / f"{name}.yaml").write_text(text)
+    (here / "strided.yaml").write_text(published("squeezenet1_1").architecture().to_yaml())
     (here / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     (here / "raises.py").write_text("raise RuntimeError('on import')")
     for folder in ("folder.yaml", "empty", "one/cats", "taken"):
@@ -278,6 +280,9 @@ OTHERS = {
     "profile nowhere:3": "nowhere/run.json: No such file",
     "profile mobilenet_v2 --resolution 0": "--resolution 0",
     "profile inception_v3 --resolution 16": "16 is too small",
+    "profile strided.yaml --resolution 8": "8 is too small for its strides",
+    "profile mobilenet_v2 --roofline nowhere/r.png": "'nowhere/r.png': there is no folder",
+    "latency build --out nowhere/d.json": "'nowhere/d.json': there is no folder",
     "spaces nowhere": "space 'nowhere': no such space",
     "spaces tiny --budget 5": "budget '5'",
     "spaces tiny --resolution 0": "--resolution",
@@ -302,6 +307,7 @@ def test_the_other_verbs_refuse_what_is_wrong(words, cli, wrong_files):
         (["--y", "speed"], "--y 'speed': no such metric"),
         (["--x", "latency"], "no finished trial with latency and accuracy"),
         (["--plot", "front.xls"], "expected a .png, .svg or .pdf file"),
+        (["--plot", "nowhere/front.png"], "there is no folder"),
     ],
 )
 def test_front_refuses_what_it_cannot_show(flags, part, cli, finished):

@@ -201,9 +201,10 @@ def test_one_json_document(cli, small):
         (["--table", "no.csv", *FLAGS, "--sampler", "tp"], "'tp': no such sampler; did you mean"),
         (["--table", "no.csv", *FLAGS, "--sampler", "tpe,tpe"], "each sampler once"),
         (["--table", "no.csv", *FLAGS, "--seeds", "0"], "--seeds 0: expected a number from 1"),
+        (["--table", "no.csv", *FLAGS, "--seed", "-1"], "--seed -1: expected a number from 0 to"),
         (["--seeds", "2"], "--seeds: expected --table FILE with it"),
     ],
-    ids=["file", "no cost", "budget", "sampler", "twice", "seeds", "no table"],
+    ids=["file", "no cost", "budget", "sampler", "twice", "seeds", "seed", "no table"],
 )
 def test_bad_flags_are_refused_in_a_sentence(cli, flags, message):
     found = cli("search", *flags)

@@ -38,7 +38,8 @@ class Published:
         try:
             return self._trace(side, count)
         except ValueError as error:
-            raise InputError(f"{self.name}: resolution: {self._remedy(side)}") from error
+            message = remedy(self._works, side, self.resolution)
+            raise InputError(f"{self.name}: resolution: {message}") from error
 
     def architecture(
         self, resolution: int | None = None, classes: int | None = None
@@ -70,13 +71,17 @@ class Published:
             return False
         return True
 
-    def _remedy(self, side: int) -> str:
-        """What is wrong with images of that side, and what would be right, found by search."""
-        smallest = next(n for n in range(1, self.resolution + 1) if self._works(n))
-        if side < smallest:
-            return f"{side} is too small for its strides, the smallest that works is {smallest}"
-        larger = next(n for n in range(side, side + self.resolution) if self._works(n))
-        return f"{side} leaves branches of unequal sizes, the next that works is {larger}"
+
+def remedy(works: Callable[[int], bool], side: int, usual: int) -> str:
+    """What is wrong with images of that side, and what would be right, found by search.
+
+    `usual` is a side in pixels that works.
+    """
+    smallest = next(n for n in range(1, usual + 1) if works(n))
+    if side < smallest:
+        return f"{side} is too small for its strides, the smallest that works is {smallest}"
+    larger = next((n for n in range(side, side + usual) if works(n)), usual)
+    return f"{side} leaves branches of unequal sizes, another that works is {larger}"
 
 
 # How a name spells a parameter, and how it is read: shufflenet_v1_g3_x0_5.
