@@ -1,8 +1,11 @@
 """Stopping early on recorded trainings: `python benchmarks/rungs.py` writes rungs.csv beside it.
 
-curves.csv holds real trainings, epoch by epoch: 100 random networks of `tiny` on digits, ten epochs
-each by the default recipe (`python benchmarks/rungs.py record` makes it again, in a quarter of an
-hour). A search at random goes through them in the orders of ten seeds, with and without rungs.
+curves.csv holds real trainings, epoch by epoch: random networks of `tiny` on digits, ten epochs
+each. The constants of the rule were chosen on the set `digits`; `again` are other networks, trained
+with another seed, which were not looked at before. `python benchmarks/rungs.py record SET` trains
+a set and goes on where it was stopped; a quarter of an hour each.
+
+A search at random goes through a set in the orders of ten seeds, with and without rungs.
 Figures are medians and ranges over the orders: the epochs that were trained, as a share of those
 of a search without rungs, and the hypervolume as a share of that search's, scaled to its front's
 range with 1.1 as the reference.
@@ -17,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,42 +28,62 @@ from nas.pareto import hypervolume, non_dominated
 from nas.records import COMPLETE, STOPPED, Result, Trial
 from nas.rungs import may_enter
 
-EPOCHS, NETWORKS, SEEDS = 10, 100, 10
+if TYPE_CHECKING:
+    from nas.evaluate import Task
+    from nas.space import Candidate
+
+EPOCHS, SEEDS = 10, 10
 RUNGS = ((1,), (2,), (1, 3), (1, 2, 4), (1, 2, 3, 4, 5))
 CURVES = Path(__file__).with_name("curves.csv")
 OUT = Path(__file__).with_suffix(".csv")
 BOTH_LESS = (False, False)
 
 
-def record() -> None:
-    """Train every network, and write what was seen after each epoch."""
-    from nas.evaluate import Task, cached_data, climb
+NETWORKS = 100
+SETS = {"digits": 0, "again": 1}  # seeds, of the networks and of their trainings
+NAMES = [f"{kind}_{e + 1}" for kind in ("accuracy", "loss") for e in range(EPOCHS)]
+HEAD = ("set", "id", "macs", "params", "validation_size", *NAMES)
+
+
+def record(name: str) -> None:
+    """Train every network of a set that is not recorded, and write what each epoch brought."""
+    from nas.evaluate import Task, cached_data
     from nas.recipe import Recipe
     from nas.space_file import load_space
 
-    data = cached_data("digits", None)
+    seed, data = SETS[name], cached_data("digits", None)
     task = Task("digits", None, data.id, Recipe(epochs=EPOCHS))
-    space, rng = load_space("tiny").bind(classes=len(data.classes)), random.Random(0)
+    space, rng = load_space("tiny").bind(classes=len(data.classes)), random.Random(seed)
     found = {(c := space.candidate(space.sample(rng))).id: c for _ in range(2 * NETWORKS)}
-    rows = []
+    done = {row["id"] for row in rows() if row["set"] == name}
     for candidate in list(found.values())[:NETWORKS]:
-        rung = None
-        for epochs in range(1, EPOCHS + 1):
-            rung = climb(candidate.arch, task, 0, epochs, rung)
-        assert rung
-        accuracies = [round(accuracy, 6) for _, accuracy in rung.result.rungs]
-        losses = [round(loss, 6) for loss in rung.result.curve]
-        counts = candidate.cost.macs, candidate.cost.params, rung.result.validation_size
-        rows.append((candidate.id, *counts, *accuracies, *losses))
-    names = [f"{kind}_{e + 1}" for kind in ("accuracy", "loss") for e in range(EPOCHS)]
-    with CURVES.open("w", newline="") as file:
-        csv.writer(file).writerows([("id", "macs", "params", "validation_size", *names), *rows])
+        if candidate.id not in done:
+            line = (name, candidate.id, *curve(candidate, task, seed))
+            with CURVES.open("a", newline="") as file:
+                csv.writer(file, lineterminator="\n").writerow(line)
 
 
-def trials() -> list[Trial]:
-    """The recorded trainings as complete trials."""
+def curve(candidate: Candidate, task: Task, seed: int) -> tuple[float, ...]:
+    """Counts, then the accuracies and the losses of all epochs."""
+    from nas.evaluate import climb
+
+    rung = None
+    for epochs in range(1, EPOCHS + 1):
+        rung = climb(candidate.arch, task, seed, epochs, rung)
+    assert rung
+    counts = candidate.cost.macs, candidate.cost.params, rung.result.validation_size
+    accuracies = [round(accuracy, 6) for _, accuracy in rung.result.rungs]
+    return (*counts, *accuracies, *(round(loss, 6) for loss in rung.result.curve))
+
+
+def rows() -> list[dict[str, str]]:
     with CURVES.open() as file:
-        return [_trial(row) for row in csv.DictReader(file)]
+        return list(csv.DictReader(file))
+
+
+def trials(name: str) -> list[Trial]:
+    """The recorded trainings of a set as complete trials."""
+    return [_trial(row) for row in rows() if row["set"] == name]
 
 
 def _trial(row: dict[str, str]) -> Trial:
@@ -88,9 +112,9 @@ def climbed(whole: Trial, rungs: Sequence[int], done: Sequence[Trial]) -> Trial:
     return whole
 
 
-def searches(rungs: Sequence[int]) -> Iterator[tuple[float, float, int]]:
+def searches(name: str, rungs: Sequence[int]) -> Iterator[tuple[float, float, int]]:
     """Share of the epochs, share of the hypervolume, and trials stopped, of every order."""
-    recorded = trials()
+    recorded = trials(name)
     for seed in range(SEEDS):
         order = random.Random(seed).sample(recorded, len(recorded))
         done: list[Trial] = []
@@ -115,19 +139,21 @@ def points(found: Sequence[Trial]) -> np.ndarray:
 
 
 def main() -> None:
-    rows = []
-    for rungs in RUNGS:
-        epochs, volumes, stopped = zip(*searches(rungs), strict=True)
-        name = " ".join(map(str, rungs))
-        figures = [f(x) for x in (epochs, volumes, stopped) for f in (median, min, max)]
-        rows.append((name, *(round(x, 4) for x in figures)))
-        print(f"rungs {name}: {figures[0]:.0%} of the epochs, {figures[3]:.4f} of the hypervolume")
+    found = []
+    for name in SETS:
+        for rungs in RUNGS:
+            epochs, volumes, stopped = zip(*searches(name, rungs), strict=True)
+            spelled = " ".join(map(str, rungs))
+            figures = [f(x) for x in (epochs, volumes, stopped) for f in (median, min, max)]
+            found.append((name, spelled, *(round(x, 4) for x in figures)))
+            shares = f"{figures[0]:.0%} of the epochs, {figures[3]:.4f} of the hypervolume"
+            print(f"{name}, rungs {spelled}: {shares}")
     names = [f"{kind}_{of}" for kind in ("epochs", "hypervolume", "stopped") for of in FIGURES]
     with OUT.open("w", newline="") as file:
-        csv.writer(file).writerows([("rungs", *names), *rows])
+        csv.writer(file, lineterminator="\n").writerows([("set", "rungs", *names), *found])
 
 
 FIGURES = ("median", "min", "max")
 
 if __name__ == "__main__":
-    record() if sys.argv[1:] == ["record"] else main()
+    record(sys.argv[2]) if sys.argv[1:2] == ["record"] else main()
