@@ -38,17 +38,14 @@ class DeviceRun(Run):
     """A run whose every latency is an estimate of a table; `budgets` take the place of its own."""
 
     def __init__(self, path: str | Path, table: DeviceTable, budgets: Sequence[str] = ()) -> None:
-        super().__init__(path)
-        import_blocks(self.info["settings"]["blocks"])
+        super().__init__(path, budgets)
+        settings = self.info["settings"]
+        import_blocks(settings["blocks"])
         self.table = table
-        counted = [text for text in self.info["settings"]["budget"] if not _is_latency(text)]
-        settings = {**self.info["settings"], "budget": list(budgets) or counted}
-        self.info = {**self.info, "settings": settings}
+        self.info["latencies_of"] = table.device.to_dict()
+        if not budgets:  # its own latency limits are another device's
+            settings["budget"] = [text for text in settings["budget"] if not _is_latency(text)]
         self.finals = {}
-
-    @property
-    def budget(self) -> Budget:
-        return Budget.parse(self.info["settings"]["budget"])
 
     @cached_property
     def records(self) -> list[Trial]:

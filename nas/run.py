@@ -37,11 +37,13 @@ COLUMNS += ["over_budget", "seconds", "seed", "error", "name", "source", "family
 
 
 class Run:
-    """The folder of a search, read when asked."""
+    """The folder of a search, read when asked; `budgets` take the place of its own."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, budgets: Sequence[str] = ()) -> None:
         self.path = Path(path)
         self.info: dict[str, Any] = read_json(self.path / "run.json")
+        if budgets:
+            self.info["settings"]["budget"] = list(budgets)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {len(self.records)} trials)"
@@ -69,6 +71,11 @@ class Run:
     def baselines(self) -> pd.DataFrame:
         """A row a published network that was evaluated beside the search."""
         return frame(read_trials(self.path / BASELINES))
+
+    @property
+    def device(self) -> dict[str, Any] | None:
+        """What its latencies are of, as `nas.latency.device` writes it; None where it has none."""
+        return self.info.get("latencies_of")
 
     @property
     def objectives(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from nas import reference
 from nas.budget import Budget
+from nas.certainty import percent
 from nas.cost import Cost, cost
 from nas.errors import InputError
 from nas.graph import Graph
@@ -24,6 +25,7 @@ from nas.space import Space
 
 if TYPE_CHECKING:
     from nas.latency import Latency
+    from nas.pick import Pick
 
 SAMPLE = 500  # architectures that a space's median is taken from
 
@@ -245,16 +247,44 @@ def front_rows(found: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def print_front(found: pd.DataFrame, objectives: Sequence[str], title: str = "") -> None:
+    """A row a network; its chance of truly being on the front where `found` has it."""
     costs = ["latency", "macs", "params"]
     names = [*objectives, *(n for n in costs if n not in objectives)]
     shown = [n for n in names if found[METRICS[n].column].notna().any()]
-    table = make_table(title, "trial", "block", *shown, "", text=2)
+    chance = ["on the front"] * ("on_front" in found)
+    table = make_table(title, "trial", "block", *shown, *chance, "", text=2)
     for _, row in found.iterrows():
         cells = []
         for name in shown:
             cells.append(METRICS[name].format(float(row[METRICS[name].column])))
             if name == "accuracy":
                 cells[-1] += f" ± {100 * row['accuracy_error']:.2f}"
+        if chance:
+            cells.append(percent(row["on_front"]))
         note = "tie with a cheaper one" if row["tie"] else ""
         table.add_row(str(row["number"]), row["family"], *cells, note)
     print_table(table)
+
+
+def print_pick(found: Pick, epochs: int) -> None:
+    """The network that was picked, why, how sure, and what to do with it."""
+    print(f"{found.network}: {found.row['family']}, {_measured(found)}")
+    print(f"Why: {found.why}.")
+    print(f"How sure: {found.how_sure}.")
+    print(
+        f"Accuracies are of {epochs} epochs, with 95 % intervals from {_noise(found.row)}. "
+        "Train a short list fully before you decide."
+    )
+    print(f"Next: nas profile {found.network} --layers --latency")
+
+
+def _measured(found: Pick) -> str:
+    row, percent = found.row, METRICS["accuracy"].format
+    low, high = percent(row["accuracy_low"]), percent(row["accuracy_high"])
+    text = f"accuracy {percent(row['accuracy'])} ({low} to {high})"
+    return f"{text}, {found.x} {METRICS[found.x].format(row[METRICS[found.x].column])}"
+
+
+def _noise(row: pd.Series) -> str:
+    images = f"{row['validation_size']:,.0f} validation images"
+    return images if row["repeats"] == 1 else f"{images} and {row['repeats']} trainings"

@@ -1,4 +1,4 @@
-"""`nas front`: print or plot the front of runs, also for another device."""
+"""`nas front`: print or plot the front of runs, also for another device, or pick one network."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ from nas.cli.shared import add_blocks, add_json, add_verb, check_picture, print_
 from nas.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nas.run import Run
+
+PICKS = ("knee", "best", "fastest")
 
 
 def add(verbs: Any) -> None:
-    about, usage = "print or plot the front of runs", "RUN... [options]"
+    about, usage = "print or plot the front of runs, or pick from it", "RUN... [options]"
     parser = add_verb(verbs, "front", about, _front, usage)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of searches")
     parser.add_argument("--x", metavar="METRIC", help="cost (the run's first cost objective)")
     parser.add_argument("--y", default="accuracy", metavar="METRIC", help="(accuracy)")
+    parser.add_argument("--budget", action="append", metavar="LIMIT", help="within 15ms-latency")
+    parser.add_argument("--pick", choices=PICKS, help="one network of all runs, why, how sure")
     parser.add_argument("--plot", metavar="FILE", help="draw it: .png, .svg or .pdf")
     parser.add_argument("--latency-table", metavar="FILE", help="latencies as of this device")
-    parser.add_argument("--budget", action="append", metavar="LIMIT", help="there: 15ms-latency")
     add_blocks(parser)
     add_json(parser)
 
@@ -29,7 +34,6 @@ def add(verbs: Any) -> None:
 def _front(options: argparse.Namespace) -> None:
     from nas.metrics import METRICS
     from nas.plot import save_front
-    from nas.run import front
     from nas.show import front_rows, print_front
 
     if options.plot:
@@ -41,12 +45,14 @@ def _front(options: argparse.Namespace) -> None:
     x, y = _metric(options.x or costs[0], "--x"), _metric(options.y, "--y")
     if METRICS[x].maximise or not METRICS[y].maximise:
         raise InputError(f"--x {x} --y {y}: expected a cost and accuracy, as --x macs")
-    fronts = {str(run.path): front(run.trials, (y, x)) for run in runs}
+    fronts = {str(run.path): _found(run, x, y) for run in runs}
     if all(found.empty for found in fronts.values()):
         within = f" within {', '.join(options.budget)}" if options.budget else ""
         raise InputError(f"{', '.join(fronts)}: no finished trial with {x} and {y}{within}")
     if options.plot:
         save_front(runs, options.plot, x, y)
+    if options.pick:
+        return _pick(options, runs, x)
     if options.json:
         rows = [{"run": path, "front": front_rows(found)} for path, found in fronts.items()]
         return print_json([row | _about(run) for row, run in zip(rows, runs, strict=True)])
@@ -66,19 +72,53 @@ def _metric(name: str, flag: str) -> str:
     return name
 
 
+def _found(run: Run, x: str, y: str) -> pd.DataFrame:
+    """The run's front with intervals of the accuracies and chances of being on it."""
+    from nas.pick import assess, candidates
+    from nas.run import front
+
+    found = front(run.trials, (y, x))
+    known = assess(candidates([run]), run.budget, x).set_index("id")
+    return found.join(known[["accuracy_low", "accuracy_high", "on_front"]], on="id")
+
+
 def _runs(options: argparse.Namespace) -> Sequence[Run]:
     """The runs that a front is asked of, by the table's estimates where there is one."""
     from nas.run import Run
 
+    budgets = options.budget or ()
     if options.latency_table is None:
-        if options.budget:
-            raise InputError("--budget: expected with --latency-table, for another device")
-        return [Run(path) for path in options.runs]
+        runs = [Run(path, budgets) for path in options.runs]
+        for run in runs:
+            _check_known(run)
+        return runs
     from nas.device_run import DeviceRun
     from nas.latency import DeviceTable
 
     table = DeviceTable.load(options.latency_table)
-    return [DeviceRun(path, table, options.budget or ()) for path in options.runs]
+    return [DeviceRun(path, table, budgets) for path in options.runs]
+
+
+def _check_known(run: Run) -> None:
+    """Raise InputError where a limit is of a latency that the run has not measured."""
+    if "latency" in run.budget and not run.trials["latency_ms"].notna().any():
+        raise InputError(
+            f"{run.path}: no latency to hold against the budget; --latency-table FILE has estimates"
+        )
+
+
+def _pick(options: argparse.Namespace, runs: Sequence[Run], x: str) -> None:
+    """Print the network that the rule picks from all runs."""
+    from nas.pick import candidates, check_comparable, pick
+    from nas.show import front_rows, print_pick
+
+    check_comparable(runs, x)
+    found = pick(candidates(runs), runs[0].budget, x, options.pick)
+    if found is None:
+        raise InputError(f"no trial with a known {x} within {runs[0].budget}")
+    if options.json:
+        return print_json(found.to_dict() | {"front": front_rows(found.front)})
+    return print_pick(found, runs[0].info["settings"]["recipe"]["epochs"])
 
 
 def _about(run: Run) -> dict[str, Any]:
