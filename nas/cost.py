@@ -68,7 +68,7 @@ def _by_block(arch: Architecture) -> Cost:
     shape = arch.input
     try:
         for _, part, settings in parts(arch):
-            shape, found = _part_cost(shape, part, settings)
+            shape, found = part_cost(shape, part, settings)
             macs += found.macs
             params += found.params
             activations += found.activations
@@ -80,9 +80,10 @@ def _by_block(arch: Architecture) -> Cost:
 
 
 @lru_cache(maxsize=2**15)
-def _part_cost(
+def part_cost(
     shape: Shape, part: Callable[..., Tensor], settings: tuple[int, ...]
 ) -> tuple[Shape, Cost]:
+    """Output shape and cost of one of `nas.arch.parts` on an input of `shape`."""
     graph = record(shape, lambda x: part(x, *settings))
     return graph.output, _fold(graph, False)
 

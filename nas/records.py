@@ -206,3 +206,15 @@ def locked(folder: Path) -> Iterator[IO[str]]:
         except OSError:
             raise InputError(f"{folder}: another search is writing there") from None
         yield file
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a search is writing to a run's folder now."""
+    try:
+        with (folder / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

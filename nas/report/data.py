@@ -1,0 +1,146 @@
+"""What a report shows, as plain data: runs, points, and what to trust.
+
+    {title, made, metrics, colors, runs: [{path, front, notes, …}], points: [{run, number, …}]}
+
+`points` are the complete trials and the published networks beside them, `run` an index of `runs`.
+Values, and the bounds of their 95 % intervals, are by the names of metrics.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from nas.analysis.stages import count_stages
+from nas.arch import Architecture
+from nas.certainty import with_intervals
+from nas.errors import InputError
+from nas.metrics import BYTES, METRICS, MILLISECONDS, Metric
+from nas.pick import assess, candidates
+from nas.plot import FAMILIES
+from nas.records import COMPLETE, in_use, own
+from nas.report.notes import notes
+from nas.run import Run
+
+DRAWN = 1500  # networks with diagram and YAML: more would make the page too large
+BOUNDED = {"accuracy": "accuracy", "latency": "latency"}  # metric → columns …_low and …_high
+
+
+def report_data(runs: Sequence[Run]) -> dict[str, Any]:
+    """The data of a report; raises InputError where a run has no finished trial."""
+    points = [point for i, run in enumerate(runs) for point in _points(run, i)]
+    _describe(points)
+    known = [name for name in METRICS if any(name in point["values"] for point in points)]
+    return {
+        "title": ", ".join(run.path.name for run in runs),
+        "made": time.strftime("%Y-%m-%d %H:%M"),
+        "metrics": [_metric(METRICS[name]) for name in known],
+        "colors": FAMILIES,
+        "runs": [_run(run) for run in runs],
+        "points": points,
+    }
+
+
+def _metric(metric: Metric) -> dict[str, Any]:
+    kinds = {id(MILLISECONDS): "ms", id(BYTES): "bytes"}
+    kind = "share" if metric.maximise else kinds.get(id(metric.units), "count")
+    return {"name": metric.name, "label": metric.label, "kind": kind}
+
+
+# Runs --------------------------------------------------------------------------------------------
+
+
+def _run(run: Run) -> dict[str, Any]:
+    settings = run.info["settings"]
+    return {
+        "path": str(run.path),
+        "space": run.info["space"],
+        "data": settings["data"],
+        "budget": list(settings["budget"]),
+        "objectives": list(run.objectives),
+        "progress": progress(run),
+        "notes": notes(run),
+    }
+
+
+def progress(run: Run) -> str:
+    """How far a run has come, in words."""
+    done, asked = len(own(run.records)), run.info["settings"]["trials"]
+    if in_use(run.path):
+        return f"still going: {done} of {asked} trials so far"
+    return f"{done} trials" if done >= asked else f"ended after {done} of {asked} trials"
+
+
+def cost_of(run: Run) -> str:
+    """The first cost that a run searched by."""
+    return next(name for name in run.objectives if not METRICS[name].maximise)
+
+
+# Points ------------------------------------------------------------------------------------------
+
+
+def _points(run: Run, index: int) -> Iterator[dict[str, Any]]:
+    if not (run.trials["state"] == COMPLETE).any():
+        raise InputError(f"{run.path}: no finished trial to report yet, of {_asked(run)}")
+    found = candidates([run])
+    chances = assess(found, run.budget, cost_of(run)).set_index("id")["on_front"]
+    front = set(run.front["number"])
+    for _, row in found.assign(on_front=found["id"].map(chances)).iterrows():
+        name = f"{run.path}:{row['number']}"
+        yield _point(row, index, name) | {
+            "number": int(row["number"]),
+            "front": row["number"] in front,
+            "chance": _number(row["on_front"]),
+            "over": bool(row["over_budget"]),
+            "commands": _commands(name, run.info["settings"]["data"]),
+        }
+    for _, row in with_intervals(run.baselines).iterrows():
+        yield _point(row, index, str(row["name"])) | {"published": True}
+
+
+def _asked(run: Run) -> str:
+    return f"{run.info['settings']['trials']} trials"
+
+
+def _point(row: pd.Series, run: int, name: str) -> dict[str, Any]:
+    values = {metric.name: _number(row[metric.column]) for metric in METRICS.values()}
+    bounds = {
+        metric: [_number(row[f"{column}_low"]), _number(row[f"{column}_high"])]
+        for metric, column in BOUNDED.items()
+    }
+    return {
+        "run": run,
+        "name": name,
+        "family": "other" if pd.isna(row["family"]) else row["family"],
+        "values": {key: value for key, value in values.items() if value is not None},
+        "bounds": {key: pair for key, pair in bounds.items() if None not in pair},
+        "architecture": row["architecture"],
+    }
+
+
+def _number(value: float) -> float | None:
+    """Six digits, which are more than are known; None where nothing is."""
+    return None if pd.isna(value) else float(f"{value:.6g}")
+
+
+def _commands(name: str, data: str) -> list[str]:
+    network = shlex.quote(name)
+    return [
+        f"nas train {network} --data {shlex.quote(data)}",
+        f"nas export {network} --format onnx --out net.onnx",
+    ]
+
+
+def _describe(points: list[dict[str, Any]]) -> None:
+    """Replace architectures by what the page shows: of fronts first, then of the accurate ones."""
+    ranked = sorted(points, key=lambda p: (not p.get("front"), -p["values"].get("accuracy", 0.0)))
+    for place, point in enumerate(ranked):
+        architecture: Architecture | None = point.pop("architecture")
+        if architecture is not None and place < DRAWN:
+            point["yaml"] = architecture.to_yaml()
+            point["input"] = list(architecture.input)
+            point["stages"] = [stage.to_dict() for stage in count_stages(architecture)]
