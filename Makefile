@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test lint notebooks setup clean
 
 setup: .venv/installed
 
@@ -13,6 +13,9 @@ setup: .venv/installed
 
 demo: setup
 	$(BIN)/nas-search --budget 300M-flops
+
+notebooks: setup
+	cd notebooks && ../$(BIN)/jupyter execute --inplace --NotebookClient.record_timing=False *.ipynb
 
 lint: setup
 	$(BIN)/ruff check .

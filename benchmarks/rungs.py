@@ -17,16 +17,15 @@ import csv
 import random
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nas.insight.search import climbed
 from nas.pareto import hypervolume, non_dominated
-from nas.records import COMPLETE, STOPPED, Result, Trial
-from nas.rungs import may_enter
+from nas.records import COMPLETE, Result, Trial
 
 if TYPE_CHECKING:
     from nas.evaluate import Task
@@ -101,17 +100,6 @@ def _trial(row: dict[str, str]) -> Trial:
     )
 
 
-def climbed(whole: Trial, rungs: Sequence[int], done: Sequence[Trial]) -> Trial:
-    """What becomes of a trial in a search by rungs."""
-    assert whole.result
-    for epochs in rungs:
-        result = replace(whole.result, curve=whole.result.curve[:epochs])
-        trial = replace(whole, result=result, state=STOPPED)
-        if not may_enter(trial, done, ("accuracy", "macs")):
-            return trial
-    return whole
-
-
 def searches(name: str, rungs: Sequence[int]) -> Iterator[tuple[float, float, int]]:
     """Share of the epochs, share of the hypervolume, and trials stopped, of every order."""
     recorded = trials(name)
@@ -119,7 +107,7 @@ def searches(name: str, rungs: Sequence[int]) -> Iterator[tuple[float, float, in
         order = random.Random(seed).sample(recorded, len(recorded))
         done: list[Trial] = []
         for whole in order:
-            done.append(climbed(whole, rungs, done))
+            done.append(climbed(whole, rungs, done, ("accuracy", "macs")))
         epochs = sum(len(trial.result.curve) for trial in done if trial.result)
         complete = [trial for trial in done if trial.state == COMPLETE]
         share = volume(complete, order) / volume(order, order)

@@ -77,8 +77,7 @@ def plot_front(
 
 def save_front(runs: Sequence[Run], path: str | Path, x: str = "", y: str = "accuracy") -> None:
     """Draw the front of the runs' first cost into a file."""
-    costs = [name for name in runs[0].objectives if not METRICS[name].maximise]
-    plot_front(runs, x or costs[0], y).savefig(path)
+    plot_front(runs, x or runs[0].cost, y).savefig(path)
 
 
 def _title(runs: Sequence[Run]) -> str:

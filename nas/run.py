@@ -82,6 +82,11 @@ class Run:
         return tuple(self.info["settings"]["objectives"])
 
     @property
+    def cost(self) -> str:
+        """The first cost among the objectives."""
+        return next(name for name in self.objectives if not METRICS[name].maximise)
+
+    @property
     def front(self) -> pd.DataFrame:
         """The rows of `trials` within the budget that no other dominates, cheapest first."""
         return front(self.trials, self.objectives)

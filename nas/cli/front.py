@@ -39,10 +39,8 @@ def _front(options: argparse.Namespace) -> None:
     if options.plot:
         check_picture("--plot", options.plot)
     runs = _runs(options)
-    costs = [name for name in runs[0].objectives if not METRICS[name].maximise]
-    if options.latency_table:
-        costs = ["latency"]
-    x, y = _metric(options.x or costs[0], "--x"), _metric(options.y, "--y")
+    cost = "latency" if options.latency_table else runs[0].cost
+    x, y = _metric(options.x or cost, "--x"), _metric(options.y, "--y")
     if METRICS[x].maximise or not METRICS[y].maximise:
         raise InputError(f"--x {x} --y {y}: expected a cost and accuracy, as --x macs")
     fronts = {str(run.path): _found(run, x, y) for run in runs}

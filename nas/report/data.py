@@ -8,6 +8,7 @@ Values, and the bounds of their 95 % intervals, are by the names of metrics.
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from nas.errors import InputError
 from nas.metrics import BYTES, METRICS, MILLISECONDS, Metric
 from nas.pick import assess, candidates
 from nas.plot import FAMILIES
-from nas.records import COMPLETE, in_use, own
+from nas.records import in_use, own
 from nas.report.notes import notes
 from nas.run import Run
 
@@ -61,7 +62,7 @@ def _run(run: Run) -> dict[str, Any]:
         "space": run.info["space"],
         "data": settings["data"],
         "budget": list(settings["budget"]),
-        "objectives": list(run.objectives),
+        "cost": run.cost,
         "progress": progress(run),
         "notes": notes(run),
     }
@@ -75,35 +76,25 @@ def progress(run: Run) -> str:
     return f"{done} trials" if done >= asked else f"ended after {done} of {asked} trials"
 
 
-def cost_of(run: Run) -> str:
-    """The first cost that a run searched by."""
-    return next(name for name in run.objectives if not METRICS[name].maximise)
-
-
 # Points ------------------------------------------------------------------------------------------
 
 
 def _points(run: Run, index: int) -> Iterator[dict[str, Any]]:
-    if not (run.trials["state"] == COMPLETE).any():
-        raise InputError(f"{run.path}: no finished trial to report yet, of {_asked(run)}")
     found = candidates([run])
-    chances = assess(found, run.budget, cost_of(run)).set_index("id")["on_front"]
-    front = set(run.front["number"])
-    for _, row in found.assign(on_front=found["id"].map(chances)).iterrows():
-        name = f"{run.path}:{row['number']}"
-        yield _point(row, index, name) | {
+    if found.empty:
+        raise InputError(f"{run.path}: no finished trial to report yet")
+    known = assess(found, run.budget, run.cost).set_index("id")
+    front, chances = set(known.index[known["front"]]), known["on_front"]
+    for _, row in found.iterrows():
+        yield _point(row, index, row["network"]) | {
             "number": int(row["number"]),
-            "front": row["number"] in front,
-            "chance": _number(row["on_front"]),
+            "front": row["id"] in front,
+            "chance": _number(chances.get(row["id"], math.nan)),
             "over": bool(row["over_budget"]),
-            "commands": _commands(name, run.info["settings"]["data"]),
+            "commands": _commands(row["network"], run.info["settings"]["data"]),
         }
     for _, row in with_intervals(run.baselines).iterrows():
         yield _point(row, index, str(row["name"])) | {"published": True}
-
-
-def _asked(run: Run) -> str:
-    return f"{run.info['settings']['trials']} trials"
 
 
 def _point(row: pd.Series, run: int, name: str) -> dict[str, Any]:

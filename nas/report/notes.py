@@ -9,7 +9,7 @@ from nas.certainty import LEVEL
 from nas.metrics import METRICS
 from nas.pick import assess, candidates
 from nas.records import COMPLETE, FAILED
-from nas.run import Run
+from nas.run import Run, front
 
 SURE = 0.8
 
@@ -38,14 +38,12 @@ def _training(run: Run) -> Iterator[str]:
 
 
 def _front(run: Run) -> Iterator[str]:
-    cost = next(name for name in run.objectives if not METRICS[name].maximise)
-    found = assess(candidates([run]), run.budget, cost)
-    front = found[found["front"]]
-    sure = int((front["on_front"] >= SURE).sum())
-    ties = int(run.front["tie"].sum())
+    found = assess(candidates([run]), run.budget, run.cost)
+    sure = (found["front"] & (found["on_front"] >= SURE)).sum()
+    ties = front(run.trials, ("accuracy", run.cost))["tie"].sum()
     yield (
-        f"Of {len(front)} points on the front of accuracy and {cost}, {sure} are truly on it with "
-        f"{SURE:.0%} or more; {ties} cannot be told from a cheaper one."
+        f"Of {found['front'].sum()} points on the front of accuracy and {run.cost}, {sure} are "
+        f"truly on it with {SURE:.0%} or more; {ties} cannot be told from a cheaper one."
     )
 
 

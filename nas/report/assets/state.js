@@ -7,9 +7,9 @@ const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "triangle-down", 
 const DASHES = ["solid", "dash", "dot", "dashdot"];
 const FAMILIES = [...new Set(DATA.points.map((point) => point.family))].sort();
 
-const first = DATA.runs[0].objectives.find((name) => METRICS.get(name)?.kind !== "share");
+const [{ cost }] = DATA.runs;
 const state = {
-  x: METRICS.has(first) ? first : COSTS[0].name,
+  x: METRICS.has(cost) ? cost : COSTS[0].name,
   y: "accuracy",
   log: false,
   bars: true,

@@ -32,7 +32,7 @@ function drawTable() {
   const shown = visible().sort(compare);
   document.querySelector("#networks thead").replaceChildren(el("tr", {}, ...COLUMNS.map(heading)));
   document.querySelector("#networks tbody").replaceChildren(...shown.map((p) => rows.get(p)));
-  byId("count").textContent = `${shown.length} of ${DATA.points.length}; bold: on the front`;
+  byId("count").textContent = `${shown.length} of ${DATA.points.length}; bold: on the front of accuracy and ${cost}`;
 }
 
 function heading(column) {

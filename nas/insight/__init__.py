@@ -1,0 +1,17 @@
+"""What runs tell of space, latency and search, as tables; `nas.figures` draws them."""
+
+from nas.insight.design import effects, error_distribution, importances, winners
+from nas.insight.latency import estimates, kendall_tau
+from nas.insight.search import agreement, replay_rungs, volumes
+
+__all__ = [
+    "agreement",
+    "effects",
+    "error_distribution",
+    "estimates",
+    "importances",
+    "kendall_tau",
+    "replay_rungs",
+    "volumes",
+    "winners",
+]

@@ -1,0 +1,82 @@
+"""How a search went: hypervolume, what rungs saved, how early networks could be ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kendalltau
+
+from nas.records import COMPLETE, STOPPED, Trial
+from nas.run import Run, hypervolume_of
+from nas.rungs import may_enter
+
+
+def volumes(runs: Sequence[Run]) -> pd.DataFrame:
+    """Hypervolume after each trial (the index, from 1 on), a column a run.
+
+    The reference is the one of the first run, so that runs of one task can be compared.
+    """
+    reference = runs[0].info["hypervolume_reference"]
+    columns = {}
+    for run in runs:
+        allowed = [trial if trial.within(run.budget) else None for trial in run.records]
+        found = [
+            hypervolume_of([t for t in allowed[:n] if t], reference, run.objectives)
+            for n in range(1, len(allowed) + 1)
+        ]
+        columns[run.path.name] = pd.Series(found, index=range(1, len(found) + 1))
+    return pd.DataFrame(columns).rename_axis("trials")
+
+
+def replay_rungs(run: Run, rungs: Sequence[int]) -> pd.DataFrame:
+    """What rungs would have made of the complete trials of a run, in their order.
+
+    A row a trial: `number`, `epochs` that it would have been trained for, `state`. Their recorded
+    trainings are taken as they are; at a rung only those that would have ended before are known.
+    """
+    done: list[Trial] = []
+    for trial in run.records:
+        if trial.state == COMPLETE:
+            done.append(climbed(trial, rungs, done, run.objectives))
+    rows = [(t.number, len(t.result.curve), t.state) for t in done if t.result]
+    return pd.DataFrame(rows, columns=["number", "epochs", "state"])
+
+
+def climbed(
+    whole: Trial, rungs: Sequence[int], done: Sequence[Trial], objectives: Sequence[str]
+) -> Trial:
+    """A complete trial as a search by rungs would have had it after those that are `done`."""
+    assert whole.result
+    for epochs in rungs:
+        result = replace(whole.result, curve=whole.result.curve[:epochs])
+        trial = replace(whole, result=result, state=STOPPED)
+        if not may_enter(trial, done, objectives):
+            return trial
+    return whole
+
+
+def agreement(run: Run) -> pd.DataFrame:
+    """How well each epoch's training loss ranks the complete trials as their final accuracy does.
+
+    The index is the epoch, from 1 on; `tau` is Kendall's τ-b of both orders, and `low` and `high`
+    bound it with 95 % (bootstrap over networks).
+    """
+    done = [t.result for t in run.records if t.state == COMPLETE and t.result]
+    losses = np.array([result.curve for result in done])
+    final = np.array([result.accuracy for result in done])
+    rows = [_tau(-losses[:, epoch], final) for epoch in range(losses.shape[1])]
+    index = pd.RangeIndex(1, len(rows) + 1, name="epoch")
+    return pd.DataFrame(rows, columns=["tau", "low", "high"], index=index)
+
+
+def _tau(one: np.ndarray, other: np.ndarray, draws: int = 200) -> tuple[float, float, float]:
+    rng = np.random.default_rng(0)
+    drawn = [
+        kendalltau(one[rows], other[rows]).statistic
+        for rows in rng.integers(len(one), size=(draws, len(one)))
+    ]
+    low, high = np.nanquantile(drawn, (0.025, 0.975))
+    return float(kendalltau(one, other).statistic), float(low), float(high)
