@@ -89,7 +89,7 @@ def check_comparable(runs: Sequence[Run], x: str) -> None:
     for run in runs[1:]:
         both = f"{runs[0].path} and {run.path}"
         if run.info["task"]["id"] != runs[0].info["task"]["id"]:
-            raise InputError(f"{both}: expected equal data, recipe and resolution to compare them")
+            raise InputError(f"{both}: expected equal data, recipe and resolution")
         if run.budget != runs[0].budget:
             raise InputError(f"{both}: expected equal budgets; --budget gives them one")
         if run.device != runs[0].device and (x == "latency" or "latency" in run.budget):

@@ -110,7 +110,11 @@ def test_repeats_of_other_runs_count(cli, finished, tmp_path):
 @pytest.mark.parametrize(
     ("info", "flags", "part"),
     [
-        ({"task": {"id": "other", "classes": []}}, [], "expected equal data, recipe"),
+        (
+            {"task": {"id": "other", "classes": []}},
+            [],
+            "expected equal data, recipe and resolution",
+        ),
         ({"latencies_of": {"cpu": "other"}}, ["--x", "latency"], "latencies of one device"),
         ({"settings": "10M-macs"}, [], "expected equal budgets"),
     ],

@@ -103,6 +103,13 @@ def test_a_run_says_how_far_it_has_come(run):
         assert data.progress(run) == "still going: 8 of 20 trials so far"
 
 
+def test_runs_of_other_tasks_are_not_to_be_compared(run, finished):
+    assert report_data([run, finished])["notes"] == []
+    run.info["task"]["id"] = "other"
+    (note,) = report_data([run, finished])["notes"]
+    assert note.startswith("Not to be compared: ") and "equal data" in note
+
+
 # The page ----------------------------------------------------------------------------------------
 
 

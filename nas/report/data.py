@@ -1,6 +1,6 @@
 """What a report shows, as plain data: runs, points, and what to trust.
 
-    {title, made, metrics, colors, runs: [{path, front, notes, …}], points: [{run, number, …}]}
+    {title, made, metrics, colors, notes, runs: [{path, notes, …}], points: [{run, number, …}]}
 
 `points` are the complete trials and the published networks beside them, `run` an index of `runs`.
 Values, and the bounds of their 95 % intervals, are by the names of metrics.
@@ -21,7 +21,7 @@ from nas.arch import Architecture
 from nas.certainty import with_intervals
 from nas.errors import InputError
 from nas.metrics import BYTES, METRICS, MILLISECONDS, Metric
-from nas.pick import assess, candidates
+from nas.pick import assess, candidates, check_comparable
 from nas.plot import FAMILIES
 from nas.records import in_use, own
 from nas.report.notes import notes
@@ -41,9 +41,19 @@ def report_data(runs: Sequence[Run]) -> dict[str, Any]:
         "made": time.strftime("%Y-%m-%d %H:%M"),
         "metrics": [_metric(METRICS[name]) for name in known],
         "colors": FAMILIES,
+        "notes": _differences(runs),
         "runs": [_run(run) for run in runs],
         "points": points,
     }
+
+
+def _differences(runs: Sequence[Run]) -> list[str]:
+    """Why the runs must not be read side by side, if so."""
+    try:
+        check_comparable(runs, runs[0].cost)
+    except InputError as error:
+        return [f"Not to be compared: {error}."]
+    return []
 
 
 def _metric(metric: Metric) -> dict[str, Any]:

@@ -37,8 +37,8 @@ function makeRuns() {
   const dashes = ["", "4 2", "1 2", "4 2 1 2"];
   byId("runs").append(...DATA.runs.map((run, i) => {
     const style = { stroke: "currentColor", "stroke-width": 2, "stroke-dasharray": dashes[i % 4] };
-    const line = svg("line", { x1: -6, x2: 18, y1: 6, y2: 6, ...style });
-    return chip(run.path, [svg("svg", { viewBox: "0 0 12 12" }, line)], state.runs, i);
+    const line = svg("line", { x1: 0, x2: 24, y1: 6, y2: 6, ...style });
+    return chip(run.path, [svg("svg", { viewBox: "0 0 24 12" }, line)], state.runs, i);
   }));
 }
 
@@ -84,15 +84,19 @@ function makeSwitches() {
   }
 }
 
+function list(notes) {
+  return el("ul", {}, ...notes.map((note) => el("li", {}, note)));
+}
+
 function describe() {
+  if (DATA.notes.length) byId("trust").append(list(DATA.notes));
   for (const run of DATA.runs) {
     const budget = run.budget.length ? `, within ${run.budget.join(", ")}` : "";
     const going = run.progress.startsWith("still") ? "going" : "";
     const progress = el("b", { className: going }, run.progress);
     const about = `${run.path}: ${run.space} on ${run.data}${budget}, `;
     byId("summary").append(el("span", {}, about, progress));
-    const notes = el("ul", {}, ...run.notes.map((note) => el("li", {}, note)));
-    byId("trust").append(el("h3", {}, run.path), notes);
+    byId("trust").append(el("h3", {}, run.path), list(run.notes));
   }
   byId("made").textContent = `Written by nas report on ${DATA.made}. Stars are published networks.`;
 }
