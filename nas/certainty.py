@@ -34,7 +34,7 @@ from nas.metrics import METRICS
 DRAWS = 4000
 LEVEL = 0.95
 WIDTH = 3.92  # standard deviations between the bounds of a normal 95 % interval
-CELLS = 2e7  # numbers of a matrix of draws: fewer draws of runs of many thousand trials
+CELLS = 5e6  # numbers of a matrix of draws: fewer draws of runs of more than a thousand trials
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

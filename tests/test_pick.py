@@ -9,8 +9,10 @@ from dataclasses import replace
 import pytest
 
 import nas
+from nas import certainty
 from nas.budget import Budget
-from nas.pick import assess, candidates, pick
+from nas.cli import front
+from nas.pick import RULES, assess, candidates, pick
 from nas.records import TRIALS, write_atomic, write_json
 
 FREE = Budget()
@@ -58,6 +60,10 @@ def test_a_pick_is_on_the_front_and_names_the_next_cheaper_one(rule, finished):
         assert found.better > 0.5
     assert sum(found.chances.values()) <= 1
     assert found.network == f"{finished.path}:{found.row['number']}"
+
+
+def test_the_command_line_offers_every_rule():
+    assert set(front.PICKS) == set(RULES) == set(certainty.RULES)
 
 
 def test_front_picks(cli, finished):

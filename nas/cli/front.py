@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from nas.run import Run
 
-PICKS = ("knee", "best", "fastest")
+PICKS = ("knee", "best", "fastest")  # those of nas.pick.RULES, which takes a while to import
 
 
 def add(verbs: Any) -> None:

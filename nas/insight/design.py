@@ -93,7 +93,7 @@ def _study(table: pd.DataFrame, y: str) -> Study:
     """The table as a study, each parameter with the values that occur."""
     values = {path: table[PARAMS + path] for path in varied(table)}
     spaces: dict[str, BaseDistribution] = {
-        p: CategoricalDistribution(sorted(v.unique().tolist())) for p, v in values.items()
+        p: CategoricalDistribution(sorted(v.unique().tolist(), key=str)) for p, v in values.items()
     }
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line a study
     study = create_study(direction="maximize" if METRICS[y].maximise else "minimize")

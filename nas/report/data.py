@@ -8,6 +8,7 @@ Values, and the bounds of their 95 % intervals, are by the names of metrics.
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 import time
@@ -27,7 +28,7 @@ from nas.records import in_use, own
 from nas.report.notes import notes
 from nas.run import Run
 
-DRAWN = 1500  # networks with diagram and YAML: more would make the page too large
+ROOM = 4.5e6  # bytes of all points; with the plotting library the page stays under 6 MB
 BOUNDED = {"accuracy": "accuracy", "latency": "latency"}  # metric → columns …_low and …_high
 
 
@@ -71,6 +72,7 @@ def _run(run: Run) -> dict[str, Any]:
         "path": str(run.path),
         "space": run.info["space"],
         "data": settings["data"],
+        "shell": shlex.quote(settings["data"]),
         "budget": list(settings["budget"]),
         "cost": run.cost,
         "progress": progress(run),
@@ -98,10 +100,10 @@ def _points(run: Run, index: int) -> Iterator[dict[str, Any]]:
     for _, row in found.iterrows():
         yield _point(row, index, row["network"]) | {
             "number": int(row["number"]),
+            "shell": shlex.quote(row["network"]),
             "front": row["id"] in front,
             "chance": _number(chances.get(row["id"], math.nan)),
             "over": bool(row["over_budget"]),
-            "commands": _commands(row["network"], run.info["settings"]["data"]),
         }
     for _, row in with_intervals(run.baselines).iterrows():
         yield _point(row, index, str(row["name"])) | {"published": True}
@@ -128,20 +130,35 @@ def _number(value: float) -> float | None:
     return None if pd.isna(value) else float(f"{value:.6g}")
 
 
-def _commands(name: str, data: str) -> list[str]:
-    network = shlex.quote(name)
-    return [
-        f"nas train {network} --data {shlex.quote(data)}",
-        f"nas export {network} --format onnx --out net.onnx",
-    ]
-
-
 def _describe(points: list[dict[str, Any]]) -> None:
-    """Replace architectures by what the page shows: of fronts first, then of the accurate ones."""
-    ranked = sorted(points, key=lambda p: (not p.get("front"), -p["values"].get("accuracy", 0.0)))
-    for place, point in enumerate(ranked):
-        architecture: Architecture | None = point.pop("architecture")
-        if architecture is not None and place < DRAWN:
-            point["yaml"] = architecture.to_yaml()
-            point["input"] = list(architecture.input)
-            point["stages"] = [stage.to_dict() for stage in count_stages(architecture)]
+    """Put what the page shows of architectures in their place, as long as there is room.
+
+    Those of fronts come first, then the others by falling accuracy.
+    """
+    architectures = [point.pop("architecture") for point in points]
+    room = ROOM - sum(map(_size, points))
+    pairs = zip(points, architectures, strict=True)
+    for point, architecture in sorted(pairs, key=lambda pair: _rank(pair[0])):
+        if architecture is None:
+            continue
+        found = _description(architecture)
+        room -= _size(found)
+        if room < 0:
+            return
+        point.update(found)
+
+
+def _rank(point: dict[str, Any]) -> tuple[bool, float]:
+    return not point.get("front"), -point["values"].get("accuracy", 0.0)
+
+
+def _size(data: Any) -> int:
+    return len(json.dumps(data))
+
+
+def _description(architecture: Architecture) -> dict[str, Any]:
+    return {
+        "yaml": architecture.to_yaml(),
+        "input": list(architecture.input),
+        "stages": [stage.to_dict() for stage in count_stages(architecture)],
+    }

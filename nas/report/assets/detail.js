@@ -23,15 +23,23 @@ function missing(point) {
 
 function source(point) {
   const parts = [];
-  if (point.commands) {
-    const commands = point.commands.map((command) => el("pre", { className: "command" }, command));
-    parts.push(el("h3", {}, "Train it fully, and export it"), ...commands);
+  if (!point.published) {
+    const lines = commands(point).map((line) => el("pre", { className: "command" }, line));
+    parts.push(el("h3", {}, "Train it fully, and export it"), ...lines);
   }
   if (point.yaml) {
     const text = el("pre", { className: "yaml" }, point.yaml);
     parts.push(el("details", {}, el("summary", {}, "Architecture as YAML"), text));
   }
   return parts;
+}
+
+/** For a shell; names are quoted for it already. */
+function commands(point) {
+  return [
+    `nas train ${point.shell} --data ${DATA.runs[point.run].shell}`,
+    `nas export ${point.shell} --format onnx --out net.onnx`,
+  ];
 }
 
 /** Every block as a box, as high as its map and as wide as its channels, both logarithmically. */
