@@ -11,11 +11,6 @@ import numpy as np
 import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.importance import (
-    FanovaImportanceEvaluator,
-    MeanDecreaseImpurityImportanceEvaluator,
-    PedAnovaImportanceEvaluator,
-)
 from optuna.study import Study, create_study
 from optuna.trial import create_trial
 
@@ -78,6 +73,12 @@ def importances(table: pd.DataFrame, y: str = "accuracy", *, seed: int = 0) -> p
     Columns: fANOVA (Hutter et al. 2014), mean decrease of impurity, and PED-ANOVA (Watanabe et al.
     2023), which asks what tells the best tenth from the others. Each sums up to 1.
     """
+    from optuna.importance import (  # with scikit-learn, which takes a while
+        FanovaImportanceEvaluator,
+        MeanDecreaseImpurityImportanceEvaluator,
+        PedAnovaImportanceEvaluator,
+    )
+
     study = _study(complete(table), y)
     evaluators = {
         "fANOVA": FanovaImportanceEvaluator(seed=seed),
