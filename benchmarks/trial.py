@@ -75,14 +75,14 @@ def proposals(sampler: str, space_name: str, budget: tuple[str, ...]) -> tuple[i
         sampler=sampler, budget=budget, objectives=("accuracy", "macs"), trials=PROPOSALS
     )
     gate = Gate(space, Budget.parse(budget), None, lambda *_: None)
-    study = Study(space, proposer(settings, space, gate, 0), settings.objectives)
+    study = Study(space, proposer(settings, space, gate, 0), settings.objectives, lambda _: None)
     over, ids = 0, []
     for number in range(PROPOSALS):
         asked, candidate = study.ask()
         over += not gate.budget.allows(candidate.cost)
         ids.append(candidate.id)
         gate.seen.add(candidate.id)
-        study.tell(asked, trial_of(number, candidate, rng.random()), ())
+        study.tell(asked, trial_of(number, candidate, rng.random()))
     return over, PROPOSALS - len(set(ids))
 
 

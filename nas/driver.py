@@ -28,8 +28,9 @@ from nas.latency import DeviceTable, Latency, calibrate, measure
 from nas.latency.device import Device
 from nas.loop import Loop, seed_of
 from nas.metrics import ALIASES
+from nas.mirror import Mirror
 from nas.prior import Clock, check_prior, prior_trials
-from nas.progress import Facts, Progress
+from nas.progress import Both, Facts, Progress
 from nas.recipe import Recipe
 from nas.records import (
     BASELINES,
@@ -52,6 +53,7 @@ from nas.run import Run
 from nas.settings import Settings, machine, versions
 from nas.space import RESOLUTION, Candidate, Params, Space, proxy_side
 from nas.space_file import load_space, parse_space
+from nas.storage import public, resolve
 
 FORMAT = 1  # of run.json and trials.jsonl
 
@@ -79,6 +81,7 @@ def search(
     latency_table: str | Path | None = None,
     force_table: bool = False,
     out: str | Path | None = None,
+    storage: str | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Search a space for the front of the objectives within a budget; the finished run.
@@ -89,7 +92,8 @@ def search(
     are taken over; `blocks`: names of the modules that register blocks of one's own; `backend`,
     `threads`: what a network is timed by; `latency_table`: the file of a device's table, which
     estimates instead, and `force_table` where it is of another device; `out`: the run's folder, by
-    default results/<space>-<time>. Raises InputError before anything is written.
+    default results/<space>-<time>; `storage`: an Optuna storage that mirrors the trials, a
+    database's URL or a journal file. Raises InputError before anything is written.
     """
     found = space if isinstance(space, Space) else load_space(space)
     settings = Settings(
@@ -116,7 +120,7 @@ def search(
     )
     folder = Path(out) if out else Path("results") / f"{found.name}-{_stamp()}"
     _check_free(folder)
-    driver = Search(folder, settings, found, progress or Progress())
+    driver = Search(folder, settings, found, progress or Progress(), storage=storage)
     return driver.run()
 
 
@@ -125,9 +129,13 @@ def resume(
     *,
     trials: int | None = None,
     time: float | None = None,
+    storage: str | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    """Go on with a run where it ended; `trials` is the new total, `time` counts from now."""
+    """Go on with a run where it ended; `trials` is the new total, `time` counts from now.
+
+    Its mirror goes on too, with `storage` where that has moved, or needs a password.
+    """
     folder = Path(path)
     info = read_json(folder / "run.json")
     if info.get("format") != FORMAT:
@@ -141,7 +149,7 @@ def resume(
     )
     text = (folder / "space.yaml").read_text()
     space = parse_space(yaml.safe_load(text), f"{folder}/space.yaml", name=info["space"], text=text)
-    return Search(folder, settings, space, progress or Progress(), info).run()
+    return Search(folder, settings, space, progress or Progress(), info, storage).run()
 
 
 def find_table(settings: Settings, folder: Path | None) -> DeviceTable | None:
@@ -180,8 +188,10 @@ class Search:
         space: Space,
         progress: Progress,
         info: dict[str, Any] | None = None,
+        storage: str | None = None,
     ) -> None:
         self.folder, self.settings, self.progress = folder, settings, progress
+        self.storage = storage and resolve(storage)
         self.data = cached_data(settings.data, settings.data_dir)
         self.space = space.bind(resolution=settings.resolution, classes=len(self.data.classes))
         self.budget = Budget.parse(settings.budget)
@@ -216,7 +226,8 @@ class Search:
         if fresh:
             self._prepare()
             prior = self._prior()
-            self.folder.mkdir(parents=True, exist_ok=True)
+        self._mirror()
+        self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder):
             if fresh:
                 _check_free(self.folder)  # another search may have begun at the same time
@@ -257,7 +268,7 @@ class Search:
             "space": self.space.name,
             "settings": asdict(settings),
             "task": {"id": self.task.id, "data_id": self.data.id, "classes": self.data.classes},
-            "command": sys.argv,
+            "command": [public(word) for word in sys.argv],
             "versions": versions(),
             "machine": machine(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -269,6 +280,25 @@ class Search:
         self.info["hypervolume_reference"] = hypervolume_reference(
             self.gate, settings.objectives, classes, settings.seed
         )
+
+    def _mirror(self) -> None:
+        """Mirror the trials where that was asked for, now or when the run began.
+
+        A mirror that the run had before is not worth ending a search for.
+        """
+        known = self.info.get("mirror") or {"study": f"{self.folder.name} {self.info['started']}"}
+        if (storage := self.storage or known.get("storage")) is None:
+            return
+        say = self.progress.say
+        try:
+            mirror = Mirror(storage, known["study"], self.settings, self.space, say)
+        except InputError as error:
+            if self.storage:
+                raise
+            say(f"{error}; the search goes on without this mirror")
+        else:
+            self.info["mirror"] = {**known, "storage": public(storage)}
+            self.progress = Both(self.progress, mirror)
 
     def _reference_ms(self) -> float:
         return self.table.reference_ms if self.table else calibrate(**self._engine)
@@ -287,9 +317,9 @@ class Search:
 
     def _load(self) -> None:
         """Take up what an earlier session finished; a line that was cut is dropped."""
-        self.trials = read_trials(self.folder / TRIALS, repair=True)
-        for trial in self.trials:
+        for trial in read_trials(self.folder / TRIALS, repair=True):
             self.gate.remember(trial)
+            self.trials.append(trial.light())
         rejected = read_lines(self.folder / REJECTED, repair=True)
         self.gate.seen |= {line["id"] for line in rejected if line.get("id")}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from nas.arch import Architecture, trace
 from nas.budget import Budget
@@ -25,6 +26,7 @@ from nas.space import Candidate, Params, Space
 SMALL = 4096  # settings that are worth listing before a space is called exhausted
 WALKS, STEPS = 20, 200  # of a random walk to an unseen setting in a larger one
 FLUKES = 100  # proposals in a row over the latency budget, after which the search gives up
+REMEMBERED = 2**13  # estimates that are not worked out again
 
 Measure = Callable[[Graph], Latency]
 Reject = Callable[[Candidate | Params, str, Latency | None], None]
@@ -48,19 +50,20 @@ class Gate:
         self.space = space
         self.budget = budget
         self.seen: set[str] = set()
-        self.refused: set[Architecture] = set()  # by `admits`, for whoever cannot tell by id
-        self.latencies: dict[str, Latency] = {}
+        self.refused: set[int] = set()  # hashes, by `admits`, for whoever cannot tell by id
+        self.latencies: dict[str, Latency] = {}  # that were measured
         self.learner = Learner()
         self.table = table
         self._measure = measure
         self._reject = reject
         self._slow = 0
         self._broken: set[str] = set()
+        self._estimate = lru_cache(REMEMBERED)(self._estimated)
 
     def remember(self, trial: Trial) -> None:
         """Take up a finished trial: it is not proposed again, and its latency is known."""
         self.seen.add(trial.id)
-        if trial.latency:
+        if trial.latency and not self.table:
             self._learn(trial.id, trace(trial.architecture), Latency(**trial.latency))
 
     def candidate(self, params: Params) -> Candidate | None:
@@ -81,7 +84,7 @@ class Gate:
             return False
         if candidate.id not in self.seen and self._fast_enough(candidate):
             return True
-        self.refused.add(candidate.arch)
+        self.refused.add(hash(candidate.arch))
         return False
 
     def mend(self, params: Params, rng: random.Random) -> Params:
@@ -177,22 +180,27 @@ class Gate:
 
     def promising(self, candidate: Candidate) -> bool:
         """Whether it may be within the budget, as far as can be told without any timing."""
-        if candidate.arch in self.refused or self.excess(candidate) > 0:
+        if hash(candidate.arch) in self.refused or self.excess(candidate) > 0:
             return False
         if "latency" not in self.budget or self.table:
             return True
         return self.learner.predict(candidate.arch).low <= self.budget["latency"]
 
     def latency(self, candidate: Candidate) -> Latency:
-        """The candidate's latency, measured or estimated once."""
+        """The candidate's latency, estimated, or measured once."""
+        if self.table:
+            return self._estimate(candidate.arch)
         identity = candidate.id
         if identity not in self.latencies:
-            source = self.table.latency if self.table else self._measure
-            if source is None:
+            if self._measure is None:
                 raise RuntimeError("this search measures no latencies")
             graph = candidate.graph
-            self._learn(identity, graph, source(graph))
+            self._learn(identity, graph, self._measure(graph))
         return self.latencies[identity]
+
+    def _estimated(self, arch: Architecture) -> Latency:
+        assert self.table
+        return self.table.latency(trace(arch))
 
     def _learn(self, identity: str, graph: Graph, latency: Latency) -> None:
         self.latencies[identity] = latency

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 import time
 from dataclasses import dataclass, replace
@@ -31,7 +32,7 @@ from nas.records import (
     read_trials,
     write_atomic,
 )
-from nas.rungs import may_enter
+from nas.rungs import Rivals
 from nas.samplers import COST_AWARE, SpaceExhausted
 from nas.settings import Settings
 from nas.space import Candidate, Space
@@ -50,7 +51,11 @@ class Running:
 
 
 class Loop:
-    """What runs between a search's beginning and its end; `trials` grows as they finish."""
+    """What runs between a search's beginning and its end.
+
+    `trials` grows as they finish, by what is `light`: whatever a trial costs here, in time and in
+    memory, is the same for the first and the ten-thousandth.
+    """
 
     def __init__(
         self,
@@ -66,6 +71,8 @@ class Loop:
         self.folder, self.settings, self.space, self.task = folder, settings, space, task
         self.gate, self.executor, self.progress, self.trials = gate, executor, progress, trials
         self.timed = "latency" in settings.objectives or "latency" in gate.budget
+        self.taken = len(trials) - len(own(trials))  # from earlier runs
+        self.rivals = Rivals(settings.objectives, trials, gate.budget)
         self.running: dict[int, Running] = {}
         self.exhausted = False
 
@@ -75,6 +82,8 @@ class Loop:
         self.study = self._study()
         try:
             self._go_on()
+            begun = [-1, *self.running, *(trial.number for trial in self.trials)]
+            self.numbers = itertools.count(max(begun) + 1)
             while True:
                 while self._room() and self._start():
                     pass
@@ -86,9 +95,10 @@ class Loop:
 
     def _study(self) -> Study:
         """The study of all trials so far."""
-        study = Study(self.space, self._sampler(), self.settings.objectives)
+        settings, forecast = self.settings, self.rivals.forecast
+        study = Study(self.space, self._sampler(), settings.objectives, forecast)
         for trial in self.trials:
-            study.add(trial, self.trials)
+            study.add(trial)
         return study
 
     def _sampler(self) -> BaseSampler:
@@ -99,8 +109,13 @@ class Loop:
 
     # Beginning a trial ---------------------------------------------------------------------------
 
+    @property
+    def done(self) -> int:
+        """Trials that have ended, without those of earlier runs."""
+        return len(self.trials) - self.taken
+
     def _room(self) -> bool:
-        count = len(own(self.trials)) + len(self.running)
+        count = self.done + len(self.running)
         return (
             len(self.running) < self.executor.slots
             and count < self.settings.trials
@@ -118,12 +133,12 @@ class Loop:
                 self.study.sampler = self._sampler()  # which knows latencies better now
             asked, candidate = self.study.ask()
         except SpaceExhausted as end:
-            count = len(own(self.trials)) + len(self.running)
+            count = self.done + len(self.running)
             self.progress.say(f"{end}; the search ends after {count} trials")
             self.exhausted = True
             return False
-        self.gate.seen.add(candidate.id)
         trial = self._trial(candidate, asked)
+        self.gate.seen.add(trial.id)
         self.running[trial.number] = Running(trial, asked, started)
         self.progress.begin(trial)
         try:
@@ -135,15 +150,15 @@ class Loop:
         return True
 
     def _trial(self, candidate: Candidate, asked: optuna.Trial) -> Trial:
-        numbers = [-1, *self.running, *(trial.number for trial in self.trials)]
+        identity = candidate.id
         return Trial(
-            number=max(numbers) + 1,
-            id=candidate.id,
+            number=next(self.numbers),
+            id=identity,
             params=candidate.params,
             arch=candidate.arch.to_dict(),
             cost=cost_dict(candidate.cost),
             state=RUNNING,
-            seed=seed_of(self.settings.seed, candidate.id),
+            seed=seed_of(self.settings.seed, identity),
             sampler=self.study.kept(asked),
         )
 
@@ -180,15 +195,11 @@ class Loop:
         trial = replace(trial, result=rung.result)
         if rung.state is None:
             self._finish(trial, COMPLETE)
-        elif not may_enter(trial, self._rivals(), self.settings.objectives):
+        elif not self.rivals.may_enter(trial):
             self._finish(trial, STOPPED)
         else:
             self._keep(trial, rung.state)
             self._submit(trial, rung)
-
-    def _rivals(self) -> list[Trial]:
-        """Without those of earlier runs that this budget does not allow."""
-        return [trial for trial in self.trials if trial.within(self.gate.budget)]
 
     def _keep(self, trial: Trial, state: bytes) -> None:
         """Write what a resume needs to go on with a trial from its rung."""
@@ -202,12 +213,13 @@ class Loop:
         trial = replace(trial, state=state, error=error, seconds=self._seconds(trial))
         asked = self.running.pop(trial.number).asked
         if asked is None:
-            self.study.add(trial, self.trials)
+            self.study.add(trial)
         else:
-            self.study.tell(asked, trial, self.trials)
+            self.study.tell(asked, trial)
         append_line(self.folder / TRIALS, trial.to_json())
         self._state(trial).unlink(missing_ok=True)
-        self.trials.append(trial)
+        self.rivals.add(trial.light())
+        self.trials.append(trial.light())
         self.progress.trial(trial, self.trials)
         self._check_hope()
 
@@ -218,11 +230,10 @@ class Loop:
         return self.folder / "state" / f"{trial.number}.safetensors"
 
     def _check_hope(self) -> None:
-        trials = own(self.trials)
-        if len(trials) == HOPELESS and all(trial.state == FAILED for trial in trials):
+        if self.done == HOPELESS and all(trial.state == FAILED for trial in own(self.trials)):
             raise InputError(
                 f"{self.folder}: all of the first {HOPELESS} trials failed, "
-                f"the last with {trials[-1].error}"
+                f"the last with {self.trials[-1].error}"
             )
 
 

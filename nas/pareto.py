@@ -9,8 +9,24 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.metrics import METRICS
+from nas.records import Trial
 
 Points = npt.NDArray[np.float64]
+
+
+def points_of(trials: Sequence[Trial], objectives: Sequence[str]) -> Points:
+    """(trials, objectives) values, NaN where a trial has none."""
+    rows = [[trial.value(name) for name in objectives] for trial in trials]
+    return np.array(rows, dtype=float).reshape(len(rows), len(objectives))
+
+
+def leading(trials: Sequence[Trial], objectives: Sequence[str]) -> list[Trial]:
+    """Those that no other dominates; of equal ones the first.
+
+    The front of a front and a newcomer is that of all, so a front is kept up at its own size.
+    """
+    mask = non_dominated(points_of(trials, objectives), maximised(objectives))
+    return [trial for trial, best in zip(trials, mask, strict=True) if best]
 
 
 def non_dominated(points: Points, maximise: Sequence[bool]) -> npt.NDArray[np.bool_]:

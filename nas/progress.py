@@ -6,15 +6,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
 from nas.budget import Budget
 from nas.metrics import METRICS
+from nas.pareto import leading
 from nas.records import COMPLETE, STOPPED, Trial, own
-from nas.run import frame, front, hypervolume_of
+from nas.run import hypervolume_of
 from nas.settings import Settings
 
 
@@ -46,13 +46,44 @@ class Progress:
         """An epoch of the trial under way has ended."""
 
     def trial(self, trial: Trial, trials: Sequence[Trial]) -> None:
-        """A trial has ended and is on the disk; `trials` are all so far."""
+        """A trial has ended and is on the disk; `trials` are all so far, without architectures."""
 
     def say(self, text: str) -> None:
         """Something that a person should know."""
 
     def stop(self) -> None:
         """The search has ended, for whatever reason."""
+
+
+class Both(Progress):
+    """Tells two what each would be told alone."""
+
+    def __init__(self, one: Progress, other: Progress) -> None:
+        self.one, self.other = one, other
+
+    def start(self, facts: Facts, trials: Sequence[Trial]) -> None:
+        self.one.start(facts, trials)
+        self.other.start(facts, trials)
+
+    def begin(self, trial: Trial) -> None:
+        self.one.begin(trial)
+        self.other.begin(trial)
+
+    def epoch(self, epoch: int, loss: float) -> None:
+        self.one.epoch(epoch, loss)
+        self.other.epoch(epoch, loss)
+
+    def trial(self, trial: Trial, trials: Sequence[Trial]) -> None:
+        self.one.trial(trial, trials)
+        self.other.trial(trial, trials)
+
+    def say(self, text: str) -> None:
+        self.one.say(text)
+        self.other.say(text)
+
+    def stop(self) -> None:
+        self.one.stop()
+        self.other.stop()
 
 
 class Live(Progress):
@@ -69,7 +100,9 @@ class Live(Progress):
             transient=True,
         )
         self.task: TaskID | None = None
-        self.seconds: list[float] = []
+        self.front: list[Trial] = []
+        self.spent: float = 0.0  # seconds, in this session's trials
+        self.ended = self.done = 0  # trials in this session, and in all but earlier runs
 
     def start(self, facts: Facts, trials: Sequence[Trial]) -> None:
         super().start(facts, trials)
@@ -90,10 +123,10 @@ class Live(Progress):
                 "--proxy-resolution or stem_stride: 1 in a recipe keeps more, and takes longer"
             )
         self.bar.start()
-        self.task = self.bar.add_task(
-            "trial", total=self.total, completed=len(own(trials)), note=""
-        )
-        self._note(trials, front(frame(trials, self.budget), self.objectives))
+        self.done = len(own(trials))
+        self.task = self.bar.add_task("trial", total=self.total, completed=self.done, note="")
+        self._join(trials)
+        self._note()
 
     def begin(self, trial: Trial) -> None:
         self._describe(f"trial {trial.number}")
@@ -102,13 +135,14 @@ class Live(Progress):
         self._describe(f"epoch {epoch + 1} of {self.facts.settings.recipe.epochs}")
 
     def trial(self, trial: Trial, trials: Sequence[Trial]) -> None:
-        self.seconds.append(trial.seconds)
-        found = front(frame(trials, self.budget), self.objectives)
-        on_front = trial.number in set(found["number"])
+        self.spent += trial.seconds
+        self.ended, self.done = self.ended + 1, self.done + 1
+        self._join([trial.light()])
+        on_front = any(best.number == trial.number for best in self.front)
         self.console.print(_line(trial, self.objectives, on_front))
         if self.task is not None:
-            self.bar.update(self.task, completed=len(own(trials)))
-        self._note(trials, found)
+            self.bar.update(self.task, completed=self.done)
+        self._note()
 
     def say(self, text: str) -> None:
         self.console.print(text, markup=False)
@@ -120,19 +154,24 @@ class Live(Progress):
         if self.task is not None:
             self.bar.update(self.task, description=text)
 
-    def _note(self, trials: Sequence[Trial], found: pd.DataFrame) -> None:
-        if self.task is None or found.empty:
+    def _join(self, trials: Sequence[Trial]) -> None:
+        """Let the front take up trials."""
+        allowed = [t for t in trials if t.state == COMPLETE and t.within(self.budget)]
+        self.front = leading([*self.front, *allowed], self.objectives)
+
+    def _note(self) -> None:
+        if self.task is None or not self.front:
             return
-        allowed = [trial for trial in trials if trial.within(self.budget)]
-        volume = hypervolume_of(allowed, self.facts.reference, self.objectives)
-        best = METRICS["accuracy"].format(float(found["accuracy"].max()))
-        note = f"best {best}, front {len(found)}, hypervolume {volume:.4g}, {self._left(trials)}"
+        volume = hypervolume_of(self.front, self.facts.reference, self.objectives)
+        best = max(trial.value("accuracy") or 0.0 for trial in self.front)
+        shown = METRICS["accuracy"].format(best)
+        note = f"best {shown}, front {len(self.front)}, hypervolume {volume:.4g}, {self._left()}"
         self.bar.update(self.task, note=note)
 
-    def _left(self, trials: Sequence[Trial]) -> str:
-        if not self.seconds:
+    def _left(self) -> str:
+        if not self.ended:
             return "resumed"
-        left = (self.total - len(own(trials))) * sum(self.seconds) / len(self.seconds)
+        left = (self.total - self.done) * self.spent / self.ended
         if self.deadline is not None:
             left = min(left, max(0.0, self.deadline - time.monotonic()))
         minutes, seconds = divmod(round(left), 60)

@@ -17,8 +17,9 @@ import contextlib
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -90,6 +91,10 @@ class Trial:
         """Whether no limit is exceeded; what is not known exceeds none."""
         return budget.allows({name: self.value(name) for name, _ in budget.limits})
 
+    def light(self) -> Trial:
+        """Without the architecture, most of what it weighs, which its line on the disk has."""
+        return replace(self, arch={})
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), allow_nan=False, ensure_ascii=False)
 
@@ -99,7 +104,9 @@ class Trial:
         if result is not None:
             rungs = tuple((epochs, accuracy) for epochs, accuracy in result["rungs"])
             result = Result(**{**result, "curve": tuple(result["curve"]), "rungs": rungs})
-        return cls(**{**data, "result": result})
+        # The lines of a run have the same names: once in memory, not once a line.
+        params = {sys.intern(name): value for name, value in data["params"].items()}
+        return cls(**{**data, "params": params, "result": result})
 
 
 def own(trials: Sequence[Trial]) -> list[Trial]:

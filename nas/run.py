@@ -16,7 +16,7 @@ from nas.arch import Architecture
 from nas.budget import Budget
 from nas.errors import InputError
 from nas.metrics import METRICS
-from nas.pareto import hypervolume, maximised, non_dominated, standard_error
+from nas.pareto import hypervolume, maximised, non_dominated, points_of, standard_error
 from nas.records import (
     BASELINES,
     COMPLETE,
@@ -223,8 +223,5 @@ def hypervolume_of(
     records: Sequence[Trial], reference: dict[str, float], objectives: Sequence[str]
 ) -> float:
     """Hypervolume of the complete records, in the objectives' units."""
-    rows = [
-        [trial.value(name) for name in objectives] for trial in records if trial.state == COMPLETE
-    ]
-    points = np.array(rows, dtype=float).reshape(len(rows), len(objectives))
+    points = points_of([trial for trial in records if trial.state == COMPLETE], objectives)
     return hypervolume(points, [reference[n] for n in objectives], maximised(objectives))

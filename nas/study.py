@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState, create_trial
 
 from nas.metrics import METRICS
 from nas.records import COMPLETE, STOPPED, Trial
-from nas.rungs import forecast_of
+from nas.rungs import Forecast
 from nas.space import Candidate, Space
 
 
 class Study:
-    """Asks for candidates of a space, told of trials in whatever order they end."""
+    """Asks for candidates of a space, told of trials in whatever order they end.
 
-    def __init__(self, space: Space, sampler: BaseSampler, objectives: Sequence[str]) -> None:
+    `forecast`: the final accuracy of a trial that was stopped.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        sampler: BaseSampler,
+        objectives: Sequence[str],
+        forecast: Callable[[Trial], Forecast | None],
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._study = optuna.create_study(
-            directions=["maximize" if METRICS[n].maximise else "minimize" for n in objectives],
-            sampler=sampler,
-        )
-        self._space, self._objectives = space, objectives
-        self._distributions = space.distributions()
+        self._study = optuna.create_study(directions=directions(objectives), sampler=sampler)
+        self._space, self._objectives, self._forecast = space, objectives, forecast
+        self._distributions = Shared(space.distributions())
 
     @property
     def sampler(self) -> BaseSampler:
@@ -45,36 +52,51 @@ class Study:
         attrs = self._study.get_trials(deepcopy=False)[asked.number].system_attrs
         return {key: value for key, value in attrs.items() if key.endswith(":generation")}
 
-    def tell(self, asked: optuna.Trial, trial: Trial, trials: Sequence[Trial]) -> None:
-        """The proposal has ended as this trial; `trials` are all that have."""
-        if (values := self._values(trial, trials)) is None:
+    def tell(self, asked: optuna.Trial, trial: Trial) -> None:
+        """The proposal has ended as this trial."""
+        if (values := self._values(trial)) is None:
             self._study.tell(asked, state=TrialState.FAIL)
         else:
             self._study.tell(asked, values)
 
-    def add(self, trial: Trial, trials: Sequence[Trial]) -> None:
+    def add(self, trial: Trial) -> None:
         """A trial that this study has not asked for, if it is a point of the space."""
         if not self._space.has(trial.params):
             return
-        values = self._values(trial, trials)
-        self._study.add_trial(
-            create_trial(
-                state=TrialState.FAIL if values is None else TrialState.COMPLETE,
-                params=trial.params,
-                distributions=self._distributions,
-                values=values,
-                system_attrs=trial.sampler,
-            )
+        values = self._values(trial)
+        told = create_trial(
+            state=TrialState.FAIL if values is None else TrialState.COMPLETE,
+            params=trial.params,
+            distributions=self._distributions,
+            values=values,
+            system_attrs=trial.sampler,
         )
+        told.distributions = self._distributions
+        self._study.add_trial(told)
 
-    def _values(self, trial: Trial, trials: Sequence[Trial]) -> list[float] | None:
+    def _values(self, trial: Trial) -> list[float] | None:
         """What samplers learn from: of a stopped trial, the accuracy that was forecast."""
         if trial.state not in (COMPLETE, STOPPED) or trial.result is None:
             return None
         values = {name: trial.value(name) for name in self._objectives}
         if trial.state == STOPPED:
-            forecast = forecast_of(trial, trials)
+            forecast = self._forecast(trial)
             values["accuracy"] = forecast.accuracy if forecast else None
         if any(value is None for value in values.values()):
             return None
         return [float(value) for value in values.values() if value is not None]
+
+
+class Shared(dict[str, BaseDistribution]):
+    """Distributions that are never altered, so that copies of a trial may have the same ones.
+
+    Optuna copies each trial that is added, which would take 15 kB a trial.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Shared:
+        return self
+
+
+def directions(objectives: Sequence[str]) -> list[str]:
+    """Optuna's words for them."""
+    return ["maximize" if METRICS[name].maximise else "minimize" for name in objectives]

@@ -16,10 +16,10 @@ import nas
 from nas.errors import InputError
 from nas.evaluate import Task, cached_data, climb, evaluate
 from nas.records import COMPLETE, STOPPED, Result, Trial, read_lines
-from nas.rungs import DOUBT, LEAST, forecast_of, may_enter, regress
+from nas.rungs import DOUBT, LEAST, Rivals, products, regress
 from nas.space_file import load_space
 
-IMAGES = 1000
+IMAGES, BOTH = 1000, ("accuracy", "macs")
 
 
 def trial(macs: float, loss: float, final: float | None = None, state: str = COMPLETE) -> Trial:
@@ -58,11 +58,12 @@ def test_the_regression_is_scipys():
     rng = np.random.default_rng(0)
     x = rng.normal(size=12)
     y = 2 * x + rng.normal(size=12)
-    found, known = regress(line(x), y, line(np.array(0.7))), linregress(x, y)
+    found, known = regress(products(line(x), y), line(np.array(0.7))), linregress(x, y)
     assert found.mean == pytest.approx(known.intercept + 0.7 * known.slope)
     # The standard error of the line at the mean of x is that of the residuals over the root of n.
     residual = np.sqrt(((y - known.intercept - known.slope * x) ** 2).sum() / 10)
-    assert regress(line(x), y, line(x.mean())).scale == pytest.approx(residual * np.sqrt(13 / 12))
+    middle = regress(products(line(x), y), line(x.mean()))
+    assert middle.scale == pytest.approx(residual * np.sqrt(13 / 12))
     assert found.freedom == 10
 
 
@@ -72,43 +73,43 @@ def test_one_in_twenty_exceeds_what_is_exceeded_with_five_percent():
     for _ in range(2000):
         x = rng.normal(size=LEAST + 1)
         y = 0.5 * x + rng.normal(size=LEAST + 1)
-        found = regress(line(x[:-1]), y[:-1], line(x[-1]))
+        found = regress(products(line(x[:-1]), y[:-1]), line(x[-1]))
         above += y[-1] > found.mean + found.scale * student.isf(0.05, found.freedom)
     assert above / 2000 == pytest.approx(0.05, abs=0.015)
 
 
 def test_few_complete_trials_tell_nothing():
     new = trial(50, 1.5)
-    assert forecast_of(new, finished(LEAST - 1)) is None
-    assert forecast_of(new, finished(LEAST)) is not None
+    assert Rivals(BOTH, finished(LEAST - 1)).forecast(new) is None
+    assert Rivals(BOTH, finished(LEAST)).forecast(new) is not None
     stopped = [trial(1, 1.5, state=STOPPED)] * 20
-    assert forecast_of(new, [*finished(LEAST - 1), *stopped]) is None
+    assert Rivals(BOTH, [*finished(LEAST - 1), *stopped]).forecast(new) is None
 
 
 def test_only_equal_epochs_are_compared():
     """The second epoch's loss says something else than the first one's."""
-    others = finished(30)
+    rivals = Rivals(BOTH, finished(30))
     early, late = trial(50, 1.2), trial(50, 1.2)
     late = replace(late, result=replace(late.result, curve=(1.9, 1.2)))
-    assert forecast_of(early, others).accuracy > forecast_of(late, others).accuracy
+    assert rivals.forecast(early).accuracy > rivals.forecast(late).accuracy
 
 
 def test_trials_of_one_accuracy_forecast_it():
     same = [trial(m, 1.5, 0.6) for m in range(LEAST)]
-    assert forecast_of(trial(50, 1.5), same).accuracy == pytest.approx(0.6, abs=1e-3)
+    assert Rivals(BOTH, same).forecast(trial(50, 1.5)).accuracy == pytest.approx(0.6, abs=1e-3)
 
 
 # The rule ----------------------------------------------------------------------------------------
 
 
 def test_a_poor_trial_stops_and_a_promising_one_goes_on():
-    others = finished(30)
-    assert not may_enter(trial(100, 1.8), others, ("accuracy", "macs"))
-    assert may_enter(trial(100, 0.9), others, ("accuracy", "macs"))
+    rivals = Rivals(BOTH, finished(30))
+    assert not rivals.may_enter(trial(100, 1.8))
+    assert rivals.may_enter(trial(100, 0.9))
 
 
 def test_the_cheapest_always_goes_on():
-    assert may_enter(trial(0.5, 3.0), finished(30), ("accuracy", "macs"))
+    assert Rivals(BOTH, finished(30)).may_enter(trial(0.5, 3.0))
 
 
 def test_a_trial_that_is_cheaper_in_one_of_two_costs_goes_on():
@@ -116,9 +117,9 @@ def test_a_trial_that_is_cheaper_in_one_of_two_costs_goes_on():
         return replace(found, cost={**found.cost, "params": params})
 
     others = [with_params(t, 10) for t in finished(30)]
-    objectives = ("accuracy", "macs", "params")
-    assert may_enter(with_params(trial(100, 1.8), 9), others, objectives)
-    assert not may_enter(with_params(trial(100, 1.8), 10), others, objectives)
+    rivals = Rivals(("accuracy", "macs", "params"), others)
+    assert rivals.may_enter(with_params(trial(100, 1.8), 9))
+    assert not rivals.may_enter(with_params(trial(100, 1.8), 10))
 
 
 def test_of_the_stopped_few_would_have_entered():
@@ -126,7 +127,7 @@ def test_of_the_stopped_few_would_have_entered():
     for seed in range(60):
         *others, whole = finished(31, seed)
         loss = whole.result.curve[0]
-        if may_enter(trial(whole.cost["macs"], loss), others, ("accuracy", "macs")):
+        if Rivals(BOTH, others).may_enter(trial(whole.cost["macs"], loss)):
             continue
         stopped += 1
         bar = max(t.result.accuracy for t in others if t.cost["macs"] <= whole.cost["macs"])

@@ -22,7 +22,7 @@ from nas.errors import InputError
 if TYPE_CHECKING:
     from nas.run import Run
 
-RESUMABLE = {"trials", "time", "resume", "quiet", "json", "run", "verb", "blocks"}
+RESUMABLE = {"trials", "time", "storage", "resume", "quiet", "json", "run", "verb", "blocks"}
 
 
 def add(verbs: Any) -> None:
@@ -56,7 +56,8 @@ def add(verbs: Any) -> None:
     how.add_argument("--seed", type=int, metavar="N", help="of all that is random (0)")
     files = parser.add_argument_group("files and output")
     files.add_argument("--out", metavar="DIR", help="the run's folder (results/<space>-<time>)")
-    files.add_argument("--resume", metavar="RUN", help="go on; takes --trials and --time only")
+    files.add_argument("--resume", metavar="RUN", help="go on; takes --trials, --time, --storage")
+    files.add_argument("--storage", metavar="URL|FILE", help="mirror for optuna-dashboard")
     files.add_argument("--quiet", action="store_true", help="no progress")
     add_json(files)
     parser.epilog = (
@@ -74,7 +75,8 @@ def _search(options: argparse.Namespace) -> int:
     if options.resume and (other := sorted(given - RESUMABLE)):
         flag = {"prior": "from"}.get(other[0], other[0].replace("_", "-"))
         raise InputError(
-            f"--{flag}: a run that goes on keeps its settings; only --trials and --time may change"
+            f"--{flag}: a run that goes on keeps its settings; "
+            "only --trials, --time and --storage may change"
         )
     from nas.driver import resume, search
     from nas.progress import Live, Progress
@@ -82,7 +84,8 @@ def _search(options: argparse.Namespace) -> int:
     progress = Progress() if options.quiet else Live()
     try:
         if options.resume:
-            run = resume(options.resume, trials=options.trials, time=seconds, progress=progress)
+            changes = {"trials": options.trials, "time": seconds, "storage": options.storage}
+            run = resume(options.resume, **changes, progress=progress)
         else:
             run = search(**_search_settings(options), time=seconds, progress=progress)
     except (KeyboardInterrupt, OSError) as error:
@@ -103,7 +106,7 @@ def _search_settings(options: argparse.Namespace) -> dict[str, Any]:
     recipe = Recipe.from_yaml(options.recipe) if options.recipe else Recipe()
     fields = {"epochs": options.epochs, "proxy_resolution": options.proxy_resolution}
     named = ["space", "data", "data_dir", "budget", "trials", "sampler", "resolution"]
-    named += ["device", "seed", "out", "backend", "threads", "prior", "latency_table"]
+    named += ["device", "seed", "out", "backend", "threads", "prior", "latency_table", "storage"]
     settings = {k: getattr(options, k) for k in named if getattr(options, k) is not None}
     for key in ("objectives", "baselines"):
         if getattr(options, key) is not None:

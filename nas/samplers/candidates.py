@@ -5,7 +5,16 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Container,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -21,7 +30,7 @@ Params: TypeAlias = dict[str, Any]
 LISTED = 20_000  # points that are worth looking through before a space is called exhausted
 TRIES = 20  # points drawn for each candidate that is wanted
 LAST_TRIES = 20_000  # points drawn before a space that is too large to list is called exhausted
-KEPT = 200_000  # points whose facts are remembered
+KEPT = 2**15  # points whose facts are remembered; more than LISTED, all of which are asked about
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +38,7 @@ class Facts:
     """What is known of a point before it is tried."""
 
     costs: tuple[float, ...]  # in the order of `known`
-    features: tuple[float, ...]
+    features: Floats  # an array, a third of a tuple's size
 
 
 class Judge:
@@ -113,7 +122,7 @@ class Judge:
             return None
         told = [numbers for numbers in found if numbers is not None]
         costs = tuple(told[i][0] for i in range(len(self._known)))
-        return Facts(costs, told[-1] if self._features else ())
+        return Facts(costs, np.array(told[-1] if self._features else ()))
 
     def _numbers(
         self, name: str, function: Callable[[Params], Any], point: Point
@@ -150,7 +159,7 @@ class Pool:
     """Draws points that may be proposed: admitted, not taken, with some values given."""
 
     judge: Judge
-    taken: Collection[Hashable]  # keys
+    taken: Container[Hashable]  # keys
     given: Mapping[int, int]  # of a trial that was enqueued with some of its values
     rng: random.Random
 

@@ -10,13 +10,12 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import moocore
 import numpy as np
 
 from nas.samplers.acquisition import expected_gain, front_of, nodes, reference_of
 from nas.samplers.candidates import Judge
 from nas.samplers.encoding import Floats, Point
-from nas.samplers.history import History
+from nas.samplers.history import History, thinned
 from nas.samplers.surrogate import GaussianProcess, Groups, Warp, fit, start
 
 ROWS = 240  # trials that the model sees: two thirds by non-domination, a third from all the others
@@ -149,8 +148,8 @@ class Model:
         rows = Rows.of(judge, [*points, *drawn])
         known = {o: (i, history.signs[o]) for i, o in enumerate(judge.known)}
         modelled = [o for o in range(losses.shape[1]) if o not in known]
-        refit = not self._fitted <= len(history.points) < GROWTH * self._fitted
-        self._fitted = len(history.points) if refit else self._fitted
+        refit = not self._fitted <= history.count < GROWTH * self._fitted
+        self._fitted = history.count if refit else self._fitted
         posteriors = {o: self._posterior(o, rows, points, losses[:, o], refit) for o in modelled}
         gain = Gain(rows, known, posteriors, losses, losses[0])
         return _reaching(self._believe(gain, chosen, history), drawn)
@@ -190,13 +189,8 @@ def _reaching(gain: Gain, drawn: list[Point]) -> Gain:
 
 
 def learnable(judge: Judge, history: History) -> list[int]:
-    """Positions of the trials that a model can learn from: at most ROWS.
-
-    Of more, two thirds are the first by non-domination and the others are spread over the rest.
-    """
-    ranked = np.argsort(moocore.pareto_rank(history.losses), kind="stable")
-    if len(ranked) > ROWS:
-        first, rest = np.split(ranked, [2 * ROWS // 3])
-        spread = np.linspace(0, len(rest) - 1, ROWS - len(first)).astype(int)
-        ranked = np.concatenate([first, rest[spread]])
-    return [int(i) for i in np.sort(ranked) if judge.facts(history.points[i]) is not None]
+    """Positions of the trials that a model can learn from: at most ROWS, as `thinned` chooses."""
+    if not history.points:
+        return []
+    chosen = thinned(history.losses, ROWS)
+    return [int(i) for i in chosen if judge.facts(history.points[i]) is not None]

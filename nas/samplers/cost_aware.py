@@ -25,7 +25,7 @@ from optuna.trial import TrialState
 from nas.errors import InputError
 from nas.samplers.candidates import Judge, Params
 from nas.samplers.encoding import Axis, Grid
-from nas.samplers.history import History, asked_space, begun_space
+from nas.samplers.history import Memory, asked_space, begun_space
 from nas.samplers.proposer import Proposer
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class CostAwareSampler(BaseSampler):
         self._shared: dict[str, IntersectionSearchSpace] = {}  # by study
         self._proposed: dict[str, dict[int, Params]] = {}  # by study and number of trial
         self._proposers: dict[Grid, Proposer] = {}
+        self._memories: dict[tuple[str, Grid], Memory] = {}  # by study
         self._said: set[str] = set()
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -111,7 +112,9 @@ class CostAwareSampler(BaseSampler):
         with self._lock:
             proposed = self._proposed.setdefault(study.study_name, {})
             proposer = self._proposer(Grid.of(search_space))
-            history = History.of(_others(study, trial), study.directions, proposer.judge, proposed)
+            memory = self._memory(study, proposer.judge)
+            trials = study.get_trials(deepcopy=False)
+            history = memory.history(trials, trial.number, proposed)
             params = proposer.propose(history, _given(proposer.judge.grid, trial))
             proposed[trial.number] = params
         return params
@@ -121,6 +124,12 @@ class CostAwareSampler(BaseSampler):
             judge = Judge(grid, self._known, *self._functions)
             self._proposers[grid] = Proposer(judge, self._startup, self._random)
         return self._proposers[grid]
+
+    def _memory(self, study: Study, judge: Judge) -> Memory:
+        key = study.study_name, judge.grid
+        if key not in self._memories:
+            self._memories[key] = Memory(judge, study.directions)
+        return self._memories[key]
 
     def sample_independent(
         self,
