@@ -19,7 +19,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -96,7 +96,8 @@ class Trial:
         return replace(self, arch={})
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), allow_nan=False, ensure_ascii=False)
+        data = {own.name: getattr(self, own.name) for own in fields(self)}
+        return json.dumps(data, allow_nan=False, ensure_ascii=False, default=asdict)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Trial:

@@ -77,7 +77,13 @@ class Candidate(NamedTuple):
 
     @property
     def id(self) -> str:
-        return graph_id(self.graph)
+        return _identity(self.arch)
+
+
+@lru_cache(maxsize=2**10)
+def _identity(arch: Architecture) -> str:
+    """Asked for by whoever admits a candidate, and by whoever records it."""
+    return graph_id(trace(arch))
 
 
 @dataclass(frozen=True, eq=False)
