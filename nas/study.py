@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from nas.metrics import METRICS
@@ -109,6 +110,7 @@ class Shared(dict[str, BaseDistribution]):
         return self
 
 
-def directions(objectives: Sequence[str]) -> list[str]:
-    """Optuna's words for them."""
-    return ["maximize" if METRICS[name].maximise else "minimize" for name in objectives]
+def directions(objectives: Sequence[str]) -> list[StudyDirection]:
+    """Optuna's names for which way is better."""
+    up, down = StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE
+    return [up if METRICS[name].maximise else down for name in objectives]
