@@ -137,9 +137,10 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def problem(name: str, trials: int) -> tuple[Settings, Space, Gate]:
+def problem(name: str, trials: int, space_name: str = "mobile") -> tuple[Settings, Space, Gate]:
     """What the search of this name is asked for."""
     settings = Settings(
+        space=space_name,
         budget=("300M-flops",),
         objectives=("accuracy", "macs"),
         trials=trials,
@@ -151,13 +152,17 @@ def problem(name: str, trials: int) -> tuple[Settings, Space, Gate]:
     return settings, space, Gate(space, Budget.parse(settings.budget), None, lambda *_: None)
 
 
+def describe(folder: Path, settings: Settings, space: Space) -> None:
+    info = {"space": space.name, "settings": asdict(settings), "hypervolume_reference": REFERENCE}
+    (folder / "run.json").write_text(json.dumps(info))
+    (folder / "space.yaml").write_text(space.text)
+
+
 def sweep(name: str, trials: int, folder: Path) -> list[Row]:
     """A simulated search into a folder, as figures of every thousand trials."""
     settings, space, gate = problem(name, trials)
     task = Task(settings.data, None, "", settings.recipe)
-    info = {"space": space.name, "settings": asdict(settings), "hypervolume_reference": REFERENCE}
-    (folder / "run.json").write_text(json.dumps(info))
-    (folder / "space.yaml").write_text(space.text)
+    describe(folder, settings, space)
     watch = Watch(name)
     watch.start(Facts(str(folder), space.name, settings, str(gate.budget), REFERENCE, 0.0), [])
     Loop(folder, settings, space, task, gate, Virtual(), watch, []).run()
@@ -167,12 +172,12 @@ def sweep(name: str, trials: int, folder: Path) -> list[Row]:
 
 
 def proposals(folder: Path) -> Iterator[Row]:
-    """CPU milliseconds that knowing costs takes a proposal, with 200 trials under way.
+    """CPU milliseconds that knowing costs takes a proposal on `tiny`, with 200 trials under way.
 
     The trials before were drawn at random; the first proposal, which looks at all of them and fits
     the model's hyper-parameters, is told apart.
     """
-    settings, space, gate = problem("cost-aware", PROPOSED[-1])
+    settings, space, gate = problem("cost-aware", PROPOSED[-1], "tiny")
     rng = random.Random(0)
     for count in PROPOSED:
         at_random = proposer(replace(settings, sampler="random"), space, gate, count)
@@ -199,33 +204,42 @@ def finished(number: int, candidate: Candidate) -> Trial:
     """As if it had been trained."""
     reached = accuracy(candidate.arch, number)
     result = Result(reached, 1 - reached, 10_000, (1.0,), ((EPOCHS, reached),), 60.0)
-    facts = candidate.params, {}, cost_dict(candidate.cost)
-    return Trial(number, str(number), *facts, state=COMPLETE, seed=number, result=result)
+    facts = candidate.params, candidate.arch.to_dict(), cost_dict(candidate.cost)
+    return Trial(number, candidate.id, *facts, state=COMPLETE, seed=number, result=result)
+
+
+def written(folder: Path, count: int) -> nas.Run:
+    """A run of so many random architectures, as if a search had written it."""
+    settings, space, _ = problem("random", count)
+    describe(folder, settings, space)
+    rng = random.Random(0)
+    candidates = (space.candidate(space.sample(rng)) for _ in range(count))
+    lines = (finished(number, found).to_json() for number, found in enumerate(candidates))
+    (folder / "trials.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    return nas.load(folder)
 
 
 def load(folder: Path) -> Iterator[Row]:
-    """Seconds to read a run of 10,000 trials, to find its front, and to write all of it."""
-    sweep("random", LOADED, folder)
-    started = time.perf_counter()
-    run = nas.load(folder)
+    """What it takes to read a run of 10,000 trials, to find its front, and to write that."""
+    run = written(folder, LOADED)
+    started = time.process_time()
     assert len(run.front)
-    yield "load", LOADED, "nas.load(run).front, s", round(time.perf_counter() - started, 2)
-    started = time.perf_counter()
+    yield "load", LOADED, "nas.load(run).front, CPU s", round(time.process_time() - started, 2)
+    started = time.process_time()
     run.write_front()
-    yield "load", LOADED, "write_front, s", round(time.perf_counter() - started, 2)
+    yield "load", LOADED, "write_front, CPU s", round(time.process_time() - started, 2)
 
 
 def mirror(folder: Path) -> Iterator[Row]:
-    """Milliseconds a trial in which the mirror's thread adds it, nothing else running."""
-    sweep("random", MIRRORED, folder)
-    run = nas.load(folder)
+    """CPU milliseconds that the mirror's thread takes to add a trial."""
+    run = written(folder, MIRRORED)
     settings, space = Settings.from_dict(run.info["settings"]), load_space("mobile")
     for kind, url in (("SQLite", f"sqlite:///{folder}/a.db"), ("journal", f"{folder}/a.log")):
         found = Mirror(url, "scale", settings, space, print)
-        started = time.perf_counter()
+        started = time.process_time()
         assert all(map(found._add, run.records))
-        spent = 1e3 * (time.perf_counter() - started) / MIRRORED
-        yield "mirror", MIRRORED, f"{kind}, ms a trial", round(spent, 2)
+        spent = 1e3 * (time.process_time() - started) / MIRRORED
+        yield "mirror", MIRRORED, f"{kind}, CPU ms a trial", round(spent, 2)
 
 
 def figures(name: str) -> list[Row]:
@@ -238,14 +252,15 @@ def figures(name: str) -> list[Row]:
 
 def main() -> None:
     names = sys.argv[1:] or [*TRIALS, "proposals", "load", "mirror"]
-    known = list(csv.reader(OUT.open())) if OUT.exists() else []
-    rows = [tuple(row) for row in known[1:] if row[0] not in names]
+    rows: list[Row] = []
     os.environ["OMP_NUM_THREADS"] = "1"
     for name in names:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
             rows += alone.submit(figures, name).result()
+    known = list(csv.reader(OUT.open())) if OUT.exists() else []
+    kept = [row for row in known[1:] if row[0] not in names]
     with OUT.open("w", newline="") as file:
-        csv.writer(file).writerows([("search", "trials", "figure", "value"), *rows])
+        csv.writer(file).writerows([("search", "trials", "figure", "value"), *kept, *rows])
 
 
 if __name__ == "__main__":
