@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from nas.cli.shared import (
     BUDGET,
-    FLOP,
     INTERRUPTED,
     add_json,
     add_verb,
@@ -36,7 +35,11 @@ def add(verbs: Any) -> None:
     what.add_argument("--blocks", action="append", metavar="MODULE", help="with blocks of your own")
     add_table_options(what)
     on = parser.add_argument_group("on which data, trained how")
-    on.add_argument("--data", metavar="NAME|PATH", help="digits (default), fashion-mnist, cifar10…")
+    on.add_argument(
+        "--data",
+        metavar="NAME|PATH",
+        help="digits (default), fashion-mnist, cifar10, folder, .npz, module:function",
+    )
     on.add_argument("--data-dir", metavar="DIR", help="where the files of a named set lie")
     on.add_argument("--recipe", metavar="FILE", help="YAML: epochs, batch, subset, learning_rate…")
     on.add_argument("--epochs", type=int, metavar="N", help="of each brief training")
@@ -60,10 +63,6 @@ def add(verbs: Any) -> None:
     files.add_argument("--storage", metavar="URL|FILE", help="mirror for optuna-dashboard")
     files.add_argument("--quiet", action="store_true", help="no progress")
     add_json(files)
-    parser.epilog = (
-        "--data also takes a folder of class folders of images, an .npz, or module:function. "
-        + FLOP
-    )
 
 
 def _search(options: argparse.Namespace) -> int:
