@@ -17,6 +17,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from nas.budget import Budget
+from nas.errors import InputError
 from nas.progress import Facts, Progress
 from nas.records import COMPLETE, FAILED, STOPPED, Trial
 from nas.settings import Settings
@@ -35,7 +36,7 @@ GRACE = 10.0  # seconds that it has for what is left when the search ends
 class Mirror(Progress):
     """Adds the finished trials to a study of the storage, those first that it lacks.
 
-    `resolved` is the storage's URL or file, `name` the study's. The first failure is told to `say`
+    `resolved` is the storage's URL or file, `name` the study's. The first failure is told to `tell`
     with its reason, and at the end how many trials are missing. Raises InputError where the storage
     cannot be opened.
     """
@@ -52,7 +53,10 @@ class Mirror(Progress):
         self._budget = Budget.parse(settings.budget)
         self._distributions = space.distributions()
         self._storage = open_storage(resolved)
-        self._study = _study(self._storage, resolved, name, settings.objectives)
+        try:
+            self._study = _study(self._storage, name, settings.objectives)
+        except Exception as error:  # it may be read-only
+            raise InputError(f"--storage {public(resolved)}: {reason(error, resolved)}") from None
         self._queue: SimpleQueue[Trial | None] = SimpleQueue()
         self._ending = Event()
         self._held: set[int] | None = None  # numbers of trials; unknown after a failure
@@ -157,7 +161,7 @@ class Mirror(Progress):
         return known if len(known) == len(values) else None
 
 
-def _study(storage: BaseStorage, resolved: str, name: str, objectives: Sequence[str]) -> int:
+def _study(storage: BaseStorage, name: str, objectives: Sequence[str]) -> int:
     """The study of this name, made where there is none; its id in the storage."""
     import optuna
 
