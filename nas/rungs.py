@@ -59,6 +59,11 @@ class Forecast:
         return float(student.sf((bar - self.mean) / self.scale, self.freedom))
 
 
+def may_enter(trial: Trial, trials: Sequence[Trial], objectives: Sequence[str]) -> bool:
+    """Whether a trial at a rung may still enter the front of `trials`, for one question only."""
+    return Rivals(objectives, trials).may_enter(trial)
+
+
 class Rivals:
     """What a trial at a rung is judged by: sums over the complete trials, and their front.
 
