@@ -106,7 +106,6 @@ def searches(name: str, rungs: Sequence[int]) -> Iterator[tuple[float, float, in
     for seed in range(SEEDS):
         order = random.Random(seed).sample(recorded, len(recorded))
         done: list[Trial] = []
-        rivals = Rivals(("accuracy", "macs"))
         for whole in order:
             done.append(climbed(whole, rungs, done, ("accuracy", "macs")))
         epochs = sum(len(trial.result.curve) for trial in done if trial.result)
