@@ -26,7 +26,7 @@ from nas.samplers import NAMES
 from nas.settings import Settings
 from nas.space import Candidate
 from nas.study import Study
-from nas.train import Training
+from nas.training import Training
 
 TRIALS, PROPOSALS, BUDGET = 10, 300, ("12M-flops", "60k-params")
 OUT = Path(__file__).with_suffix(".csv")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -35,17 +34,18 @@ from nas.recipe import Recipe
 from nas.records import (
     BASELINES,
     FINAL,
-    LOCK,
     REJECTED,
     TABLE,
     TRIALS,
     Trial,
     append_line,
+    check_free,
     cost_dict,
     locked,
     read_json,
     read_lines,
     read_trials,
+    stamp,
     write_atomic,
     write_json,
 )
@@ -118,8 +118,8 @@ def search(
         latency_table=None if latency_table is None else str(latency_table),
         force_table=force_table,
     )
-    folder = Path(out) if out else Path("results") / f"{found.name}-{_stamp()}"
-    _check_free(folder)
+    folder = Path(out) if out else Path("results") / f"{found.name}-{stamp()}"
+    check_free(folder)
     driver = Search(folder, settings, found, progress or Progress(), storage=storage)
     return driver.run()
 
@@ -164,18 +164,6 @@ def find_table(settings: Settings, folder: Path | None) -> DeviceTable | None:
     if not settings.force_table:
         table.check(path, Device.here(settings.backend, settings.threads))
     return table
-
-
-def _check_free(folder: Path) -> None:
-    if folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= {LOCK}):
-        raise InputError(f"{folder}: exists; go on with --resume {folder}, or name another --out")
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK)):
-        raise InputError(f"--out {folder}: {there} is no folder that one can write to")
-
-
-def _stamp() -> str:
-    return time.strftime("%Y%m%d-%H%M%S")
 
 
 class Search:
@@ -230,7 +218,7 @@ class Search:
         self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder):
             if fresh:
-                _check_free(self.folder)  # another search may have begun at the same time
+                check_free(self.folder)  # another search may have begun at the same time
                 write_atomic(self.folder / "space.yaml", self.space.text)
                 if prior:
                     write_atomic(self.folder / TRIALS, "".join(f"{t.to_json()}\n" for t in prior))

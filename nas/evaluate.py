@@ -26,7 +26,7 @@ from nas.net import build, threads
 from nas.recipe import Recipe
 from nas.records import Result
 from nas.space import RESOLUTION, proxy_side
-from nas.train import Diverged, Training, score
+from nas.training import Diverged, Training, score
 from nas.verify import verify
 
 

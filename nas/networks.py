@@ -30,18 +30,30 @@ class Network:
         return self.graph.input[1]
 
 
-def find_network(name: str, resolution: int | None = None) -> Network:
+def find_network(
+    name: str | Architecture, resolution: int | None = None, classes: int | None = None
+) -> Network:
     """The network of a name, at its own resolution or the one in pixels; raises InputError.
 
-    `name`: a published network, a .yaml file, or results/NAME:NUMBER, a trial of a run.
+    `name`: a published network, a .yaml file, results/NAME:NUMBER, a trial of a run, or an
+    architecture, whose id is then its name. `classes`: of a published one, instead of its own; the
+    others say their own.
     """
+    if isinstance(name, Architecture):
+        return _own(name.id, name, resolution)
     if match := TRIAL.fullmatch(name):
         return _own(name, Run(match["run"]).architecture(int(match["number"])), resolution)
     if Path(name).suffix in (".yaml", ".yml"):
         return _own(name, Architecture.from_yaml(name), resolution)
     published = reference.published(name)
-    architecture = published.architecture(resolution)
-    return Network(name, published.graph(resolution), architecture)
+    architecture = published.architecture(resolution, classes)
+    return Network(name, published.graph(resolution, classes), architecture)
+
+
+def run_of(name: str) -> Run | None:
+    """The run of results/NAME:NUMBER, None for any other name."""
+    match = TRIAL.fullmatch(name)
+    return Run(match["run"]) if match else None
 
 
 def _own(name: str, arch: Architecture, resolution: int | None) -> Network:

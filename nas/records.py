@@ -18,6 +18,7 @@ import fcntl
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -205,14 +206,28 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
+def check_free(folder: Path) -> None:
+    """Raise InputError unless a folder may be begun there."""
+    if folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= {LOCK}):
+        raise InputError(f"{folder}: exists; go on with --resume {folder}, or name another --out")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise InputError(f"--out {folder}: {there} is no folder that one can write to")
+
+
+def stamp() -> str:
+    """The time, as the names of folders have it."""
+    return time.strftime("%Y%m%d-%H%M%S")
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[IO[str]]:
-    """Hold a run's folder alone; raises InputError where another search does."""
+    """Hold a run's folder alone; raises InputError where another process does."""
     with (folder / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise InputError(f"{folder}: another search is writing there") from None
+            raise InputError(f"{folder}: another process is writing there") from None
         yield file
 
 

@@ -69,10 +69,7 @@ class Settings:
             raise InputError(f"--seed: expected 0 or more, got {self.seed}")
         if self.time is not None and not self.time > 0:
             raise InputError(f"--time: expected more than no time, got {self.time:g} seconds")
-        if self.device not in ("cpu", "cuda"):
-            raise InputError(f"--device {self.device!r}: expected cpu or cuda")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise InputError("--device cuda: torch sees no CUDA device here; use cpu")
+        check_device(self.device)
         for name in self.baselines:
             reference.published(name).graph(self.resolution)  # or says the smallest that works
 
@@ -87,6 +84,14 @@ class Settings:
         names = ("budget", "objectives", "rungs", "baselines", "prior", "blocks")
         lists = {key: tuple(data.get(key, ())) for key in names}
         return cls(**{**data, **lists, "recipe": Recipe.from_dict(data["recipe"])})
+
+
+def check_device(device: str) -> None:
+    """Raise InputError unless a network can be trained there."""
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"--device {device!r}: expected cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: torch sees no CUDA device here; use cpu")
 
 
 def _check_rungs(rungs: Sequence[int], recipe: Recipe) -> None:

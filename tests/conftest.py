@@ -18,8 +18,11 @@ import pytest
 import torch
 
 import nas
+from nas.arch import Architecture, Stage
+from nas.blocks import Classifier, ConvBlock, DepthwiseSeparable
 from nas.cli import main
-from nas.recipe import Recipe
+from nas.recipe import FullRecipe, Recipe
+from nas.training.trained import Trained
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of the subprocesses
 torch.set_num_threads(1)
@@ -27,6 +30,16 @@ torch.set_num_threads(1)
 RECIPE = Recipe(epochs=1, batch=20, subset=100, proxy_resolution=16)
 QUICK = {"space": "tiny", "objectives": ("accuracy", "macs"), "trials": 4, "recipe": RECIPE}
 RECIPE_YAML = "{epochs: 1, batch: 20, subset: 100, proxy_resolution: 16}\n"
+
+# What is trained fully, in a second: 16 pixels, 650 parameters
+SMALL = Architecture(
+    input=(3, 16, 16),
+    stem=Stage(ConvBlock(), depth=1, width=8, stride=2),
+    stages=(Stage(DepthwiseSeparable(), depth=1, width=16, stride=2),),
+    head=Classifier(dropout=0.1),
+    classes=10,
+)
+FULL = FullRecipe(epochs=3, batch=128)
 
 Search = Callable[..., nas.Run]
 
@@ -41,6 +54,13 @@ def quick() -> Search:
 def finished(quick: Search, tmp_path_factory: pytest.TempPathFactory) -> nas.Run:
     """A run of eight trials, to be read only."""
     return quick(tmp_path_factory.mktemp("finished") / "run", trials=8)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A full training of `SMALL` on digits, to be read only."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    return nas.train(SMALL, data="digits", recipe=FULL, out=out)
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,7 @@ def test_a_folder_is_held_by_one_process_and_let_go_when_it_dies(tmp_path):
     process = context.Process(target=_hold, args=(tmp_path, ready, done))
     process.start()
     ready.wait()
-    with pytest.raises(InputError, match="another search is writing there"), locked(tmp_path):
+    with pytest.raises(InputError, match="another process is writing there"), locked(tmp_path):
         pass
     process.kill()
     process.join()

@@ -267,7 +267,7 @@ def test_ctrl_c_ends_well_and_a_running_search_holds_its_folder(spawn, quick_fla
     run = tmp_path / "run"
     process = spawn("search", *quick_flags, "--trials", 500, "--out", run)
     wait_for(lambda: lines(run), process)
-    with pytest.raises(InputError, match="another search is writing there"):
+    with pytest.raises(InputError, match="another process is writing there"):
         nas.resume(run)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)

@@ -15,7 +15,7 @@ from nas.evaluate import Task, cached_data, evaluate, proxy_images, proxy_module
 from nas.net import build
 from nas.recipe import Recipe
 from nas.reference import published
-from nas.train import Diverged, Training, score
+from nas.training import Diverged, Training, score
 
 DATA = cached_data("digits", None)
 SMALL = Architecture(
