@@ -36,20 +36,26 @@ class OnnxRuntimeInt8:
 class _Images:
     """What ONNX Runtime's calibration reads: one feed after the other, then None."""
 
-    def __init__(self, graph: Graph) -> None:
-        images = np.random.default_rng(1).standard_normal((IMAGES, 1, *graph.input), np.float32)
-        self._feeds = iter([{"image": x} for x in images])
+    def __init__(self, images: NDArray[np.float32]) -> None:
+        self._feeds = iter([{"image": x[None]} for x in images])
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         return next(self._feeds, None)
 
 
-def quantised(graph: Graph, weights: Weights | None = None) -> bytes:
-    """The serialised model between QuantizeLinear and DequantizeLinear (QDQ) operators."""
+def quantised(
+    graph: Graph, weights: Weights | None = None, images: NDArray[np.float32] | None = None
+) -> bytes:
+    """The serialised model between QuantizeLinear and DequantizeLinear (QDQ) operators.
+
+    `images` (n, c, h, w) show the ranges of the activations; standard normal ones by default.
+    """
     from onnxruntime.quantization import QuantType, quant_pre_process, quantize_static
 
     from nas.onnx_model import to_onnx
 
+    if images is None:
+        images = np.random.default_rng(1).standard_normal((IMAGES, *graph.input), np.float32)
     with tempfile.TemporaryDirectory() as folder:
         plain, shaped, small = (
             Path(folder, f"{name}.onnx") for name in ("plain", "shaped", "int8")
@@ -57,7 +63,7 @@ def quantised(graph: Graph, weights: Weights | None = None) -> bytes:
         plain.write_bytes(to_onnx(graph, weights).SerializeToString())
         quant_pre_process(plain, shaped, skip_optimization=True, skip_symbolic_shape=True)
         unsigned = QuantType.QUInt8  # the fastest on x86; the default is signed
-        quantize_static(shaped, small, _Images(graph), per_channel=True, activation_type=unsigned)
+        quantize_static(shaped, small, _Images(images), per_channel=True, activation_type=unsigned)
         return small.read_bytes()
 
 
