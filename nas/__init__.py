@@ -20,9 +20,11 @@ from nas.space_file import load_space
 if TYPE_CHECKING:
     from nas.api import search
     from nas.driver import resume
+    from nas.exporting.export import export
     from nas.latency import LatencyEstimator
     from nas.net import build
     from nas.run import Run, load
+    from nas.training.start import train
 
 __all__ = [
     "Architecture",
@@ -35,12 +37,14 @@ __all__ = [
     "block",
     "build",
     "cost",
+    "export",
     "head",
     "load",
     "load_space",
     "resume",
     "search",
     "trace",
+    "train",
 ]
 _LATER = {
     "LatencyEstimator": "nas.latency",
@@ -49,6 +53,8 @@ _LATER = {
     "load": "nas.run",
     "resume": "nas.driver",
     "search": "nas.api",
+    "train": "nas.training.start",
+    "export": "nas.exporting.export",
 }
 
 

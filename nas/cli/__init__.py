@@ -1,4 +1,4 @@
-"""The command line: `nas search`, `nas profile`, `nas spaces`, `nas front`, `nas report`, …
+"""The command line: `nas search`, `nas front`, `nas report`, `nas train`, `nas export`, …
 
 Results go to stdout, progress and messages to stderr. Bad input is one sentence and exit code 2.
 A module a verb. Each imports what it needs when it runs, so that `--help` and errors come at once.
@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 
 from nas.blocks import import_blocks
-from nas.cli import front, latency, profile, report, search, spaces
+from nas.cli import export, front, latency, profile, report, search, show, spaces, train
 from nas.cli.shared import INTERRUPTED, PROGRAM, Parser, fail, reason
 from nas.errors import InputError
 
-VERBS = (search, profile, spaces, front, report, latency)
+VERBS = (search, profile, show, spaces, front, report, train, export, latency)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
