@@ -1,0 +1,276 @@
+"""Does a search pay? `python benchmarks/payoff.py` searches, trains and draws; it can be stopped.
+
+CIFAR-10, the 10,000 + 2,000 images in the folder NAS_TEST_DATA. A search of 45 minutes for the
+front of accuracy and latency at 32 pixels; two networks of that front; and of each published
+family, in its form for CIFAR, the members by its own width multiplier whose measured latencies are
+the nearest to those two. All of them have at most 15 M MACs and a stem of stride 1 (SqueezeNet has
+no multiplier: squeezenet1_1 as it is, whatever its MACs). Then all are trained by one recipe, on
+several seeds.
+
+results/payoff/            the search
+payoff_networks.csv        what is trained: latencies in the search's unit
+payoff.csv                 a line a training, appended when it has ended: test accuracy
+payoff.png                 test accuracy against latency, the mean of the seeds; bars are its 95 %
+                           interval: of the test images, or of the seeds where that is wider
+
+A training that diverged has a line without an accuracy. A step whose file is there is not done
+again, and a search that was interrupted counts as far as it came; delete the file to repeat a step.
+`--tiny DIR` tries all steps in DIR, with a search of two trials and trainings of one epoch.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+import nas
+from nas.cost import cost
+from nas.errors import InputError
+from nas.graph import Graph
+from nas.latency import Latency, measure
+from nas.networks import find_network
+from nas.recipe import FullRecipe, Recipe
+from nas.records import append_line
+from nas.training import Diverged
+from nas.training.start import resume
+from nas.training.trained import INFO, Trained
+
+HERE = Path(__file__).parent
+SIDE, CLASSES = 32, 10
+MOST_MACS = 15e6
+WIDTHS = [round(0.1 + 0.05 * n, 2) for n in range(39)]  # multipliers that are tried: 0.1 … 2
+FAMILIES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large")
+FAMILIES += ("shufflenet_v1_g3", "shufflenet_v2", "ghostnet")
+FIXED = "squeezenet1_1_cifar"
+FIELDS = ("network", "family", "source", "macs", "params", "latency_ms", "low", "high")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How much is done; `out` holds the tables and the picture, `work` searches and trainings."""
+
+    out: Path
+    work: Path
+    search: dict[str, Any]
+    recipe: FullRecipe
+    families: tuple[str, ...] = FAMILIES
+    seeds: tuple[int, ...] = (0, 1)
+    precision: float = 0.01
+
+    @property
+    def data(self) -> str:
+        return str(Path(os.environ["NAS_TEST_DATA"]) / "cifar10_10k2k.npz")
+
+
+FULL = Setting(
+    out=HERE,
+    work=HERE.parent,
+    search={
+        "space": str(HERE / "payoff_space.yaml"),
+        "budget": ("15M-flops", "1ms-latency"),
+        "recipe": Recipe(epochs=5, subset=8000, batch=64, learning_rate=0.05),
+        "rungs": (1, 2, 3),
+        "trials": 1000,
+        "time": 45 * 60.0,
+    },
+    recipe=FullRecipe(epochs=20, policy=False, mixed=0.25),
+)
+
+
+def tiny(folder: Path) -> Setting:
+    """All steps in a minute or two, of no meaning."""
+    search = {"space": "tiny", "trials": 2, "recipe": Recipe(epochs=1, subset=100)}
+    recipe = FullRecipe(epochs=1, batch=512)
+    return Setting(folder, folder, search, recipe, ("shufflenet_v2",), (0,), precision=0.2)
+
+
+# The search and what is taken from it ------------------------------------------------------------
+
+
+def searched(setting: Setting) -> nas.Run:
+    """The run, which is begun, gone on with, or read."""
+    folder = setting.work / "results" / "payoff"
+    if not (folder / "run.json").exists():
+        return nas.search(**setting.search, data=setting.data, resolution=SIDE, out=folder)
+    run = nas.load(folder)
+    return run if (folder / "front.csv").exists() else nas.resume(run.path)
+
+
+def picks(run: nas.Run) -> pd.DataFrame:
+    """The most accurate network of the front, and the most accurate of at most half its latency."""
+    found = run.front.sort_values("accuracy", ascending=False)
+    best = found.iloc[[0]]
+    half = found[found["latency_ms"] <= best["latency_ms"].iloc[0] / 2]
+    return pd.concat([best, half.iloc[:1] if len(half) else found.iloc[-1:]]).drop_duplicates("id")
+
+
+# Published networks of the same latency ----------------------------------------------------------
+
+
+def nearest(family: str, latency: float, time: Callable[[Graph], Latency]) -> str | None:
+    """The family's member of at most 15 M MACs with the nearest latency; None if all are larger."""
+    names = [f"{family}_x{str(w).replace('.', '_')}_cifar" for w in WIDTHS]
+    names = [name for name in names if (macs := macs_of(name)) and macs <= MOST_MACS]
+    if not names:
+        return None
+    milliseconds = [Lazy(partial(time_of, name, time)) for name in names]
+    at = bisect_left(milliseconds, latency, key=lambda lazy: lazy.value)
+    around = range(max(0, at - 1), min(at + 1, len(names)))
+    return names[min(around, key=lambda i: abs(milliseconds[i].value - latency))]
+
+
+class Lazy:
+    """A number that is measured when it is first asked for."""
+
+    def __init__(self, function: Callable[[], float]) -> None:
+        self.function, self.known = function, None
+
+    @property
+    def value(self) -> float:
+        if self.known is None:
+            self.known = self.function()
+        return self.known
+
+
+def macs_of(name: str) -> int | None:
+    """None where the family's rule does not allow that width."""
+    try:
+        return cost(find_network(name, SIDE, CLASSES).graph).macs
+    except InputError:
+        return None
+
+
+def time_of(name: str, time: Callable[[Graph], Latency]) -> float:
+    return time(find_network(name, SIDE, CLASSES).graph).latency_ms
+
+
+def networks(setting: Setting, run: nas.Run) -> Iterator[dict[str, Any]]:
+    """What is trained, timed once more in the search's unit."""
+    unit = run.info["reference_ms"]
+    time = partial(measure, reference_ms=unit, precision=setting.precision, seconds=6.0)
+    sources = {}
+    for row in picks(run).itertuples():
+        name = f"{run.path}:{row.number}"
+        sources[name] = ("found", "front")
+        for family in setting.families:
+            if other := nearest(family, row.latency_ms, time):
+                sources.setdefault(other, (family, f"latency of {row.number}"))
+    sources[FIXED] = ("squeezenet", "as it is")
+    for name, (family, source) in sources.items():
+        graph = find_network(name, SIDE, None if family == "found" else CLASSES).graph
+        timed, counted = time(graph), cost(graph)
+        values = (name, family, source, counted.macs, counted.params)
+        yield dict(zip(FIELDS, (*values, timed.latency_ms, timed.low, timed.high), strict=True))
+
+
+# Trainings ---------------------------------------------------------------------------------------
+
+
+def trained(setting: Setting, network: str, seed: int) -> Trained:
+    """The training of a network, which is begun, gone on with, or read."""
+    folder = setting.work / "trained" / "payoff" / f"{Path(network).name.replace(':', '-')}-{seed}"
+    if (folder / INFO).exists():
+        return resume(folder, log)
+    return nas.train(
+        network,
+        data=setting.data,
+        resolution=SIDE,
+        recipe=setting.recipe,
+        seed=seed,
+        out=folder,
+        say=log,
+    )
+
+
+def train_all(setting: Setting, table: pd.DataFrame) -> None:
+    """A line of payoff.csv a training; seed by seed, so that all have one before any has two."""
+    path = setting.out / "payoff.csv"
+    done = set()
+    if path.exists():
+        with path.open() as file:
+            done = {(row["network"], int(row["seed"])) for row in csv.DictReader(file)}
+    keys = ("test_accuracy", "test_error", "test_size", "validation_accuracy", "weights")
+    keys += ("epochs", "seconds")
+    if not path.exists():
+        append_line(path, ",".join(("network", "seed", *keys)))
+    for seed in setting.seeds:
+        for network in table["network"]:
+            if (network, seed) in done:
+                continue
+            try:
+                result = trained(setting, network, seed).result
+            except Diverged as error:  # a network without batch norm may; its line says so
+                log(f"{network}, seed {seed}: {error}")
+                result = dict.fromkeys(keys, "")
+            values = (network, seed, *(result[key] for key in keys))
+            append_line(path, ",".join(map(str, values)))
+
+
+def log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+# The picture -------------------------------------------------------------------------------------
+
+
+def summary(setting: Setting) -> pd.DataFrame:
+    """A row a network: mean test accuracy over the seeds, and half its 95 % interval."""
+    results = pd.read_csv(setting.out / "payoff.csv")
+    groups = results.groupby("network")["test_accuracy"]
+    images = results.groupby("network")["test_error"].mean()
+    seeds = (groups.std() / groups.count() ** 0.5).fillna(0.0)
+    half = 1.96 * pd.concat([images, seeds], axis=1).max(axis=1)
+    found = pd.DataFrame({"accuracy": groups.mean(), "half": half, "seeds": groups.count()})
+    return pd.read_csv(setting.out / "payoff_networks.csv").merge(found, on="network")
+
+
+def draw(table: pd.DataFrame, path: Path) -> None:
+    figure, axes = plt.subplots(figsize=(7.2, 4.4), layout="constrained", dpi=160)
+    for n, (family, rows) in enumerate(table.sort_values("latency_ms").groupby("family")):
+        found = family == "found"
+        axes.errorbar(
+            rows["latency_ms"],
+            rows["accuracy"],
+            yerr=rows["half"],
+            label=family,
+            color="#D55E00" if found else plt.cm.cividis(n / 9),
+            marker="o" if found else "s^vDPX<>"[n % 8],
+            linewidth=1.6 if found else 0.8,
+            capsize=2,
+        )
+    axes.set_xlabel("latency (ms)")
+    axes.set_ylabel("test accuracy")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, fontsize=8)
+    figure.savefig(path)
+
+
+def main(setting: Setting) -> None:
+    run = searched(setting)
+    path = setting.out / "payoff_networks.csv"
+    if not path.exists():
+        pd.DataFrame(networks(setting, run)).to_csv(path, index=False)
+    train_all(setting, pd.read_csv(path))
+    table = summary(setting)
+    draw(table, setting.out / "payoff.png")
+    print(table.to_string(index=False))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--tiny"]:
+        folder = Path(sys.argv[2])
+        folder.mkdir(parents=True, exist_ok=True)
+        main(tiny(folder))
+    else:
+        main(FULL)
