@@ -331,10 +331,12 @@ def test_operations_of_no_strength_change_nothing(operation):
 
 
 def test_images_vary_each_in_its_own_way():
-    image = torch.randint(256, (1, 3, 8, 8), dtype=torch.uint8).expand(200, 3, 8, 8)
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(256, (1, 3, 8, 8), dtype=torch.uint8, generator=generator)
+    image = image.expand(200, 3, 8, 8)
     varied = vary(image, torch.Generator().manual_seed(1))
     assert varied.min() >= 0 and varied.max() <= 1
     assert torch.equal(varied, vary(image, torch.Generator().manual_seed(1)))
     same = (varied == image.float() / 255).flatten(1).all(1).sum()
-    assert 5 <= int(same) <= 35  # one in thirteen, and some of no strength
+    assert 5 <= int(same) <= 60  # one in thirteen, and those that an operation leaves alone
     assert len(varied.flatten(1).unique(dim=0)) > 150
