@@ -32,7 +32,6 @@ from heapq import heappop, heappush
 from multiprocessing import get_context
 from pathlib import Path
 
-import optuna
 from rich.console import Console
 
 import nas
@@ -41,6 +40,7 @@ from nas.budget import Budget
 from nas.evaluate import Rung, Task
 from nas.executors import Job, Outcome
 from nas.gate import Gate
+from nas.journal import Journal
 from nas.loop import Loop
 from nas.mirror import Mirror
 from nas.progress import Facts, Live
@@ -165,7 +165,7 @@ def sweep(name: str, trials: int, folder: Path) -> list[Row]:
     describe(folder, settings, space)
     watch = Watch(name)
     watch.start(Facts(str(folder), space.name, settings, str(gate.budget), REFERENCE, 0.0), [])
-    Loop(folder, settings, space, task, gate, Virtual(), watch, []).run()
+    Loop(Journal(folder), settings, task, gate, Virtual(), watch).run()
     watch.stop()
     size = (folder / "trials.jsonl").stat().st_size
     return [*watch.rows, (name, trials, "trials.jsonl, bytes a trial", round(size / trials))]
@@ -191,11 +191,11 @@ def proposals(folder: Path) -> Iterator[Row]:
         yield "proposals", count, "the next, CPU ms each", round(1e3 * sum(others) / TIMED, 1)
 
 
-def turn(study: Study, running: deque[tuple[optuna.Trial, Candidate]]) -> float:
+def turn(study: Study, running: deque[tuple[int, Candidate]]) -> float:
     """Seconds of the processor from the end of the oldest trial to the proposal of another."""
     started = time.process_time()
     asked, candidate = running.popleft()
-    study.tell(asked, finished(asked.number, candidate))
+    study.tell(asked, finished(asked, candidate))
     running.append(study.ask())
     return time.process_time() - started
 

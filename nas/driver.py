@@ -19,10 +19,11 @@ from nas.blocks import import_blocks
 from nas.budget import Budget
 from nas.errors import InputError
 from nas.evaluate import Task, cached_data
-from nas.executors import Serial
+from nas.executors.execution import Execution, Place, opened
 from nas.feasible import check_budget, check_latency, hypervolume_reference, random_candidates
 from nas.gate import Gate
 from nas.graph import Graph
+from nas.journal import Journal
 from nas.latency import DeviceTable, Latency, calibrate, measure
 from nas.latency.device import Device
 from nas.loop import Loop, seed_of
@@ -34,6 +35,7 @@ from nas.recipe import Recipe
 from nas.records import (
     BASELINES,
     FINAL,
+    LOGS,
     REJECTED,
     TABLE,
     TRIALS,
@@ -53,6 +55,7 @@ from nas.run import Run
 from nas.settings import Settings, machine, versions
 from nas.space import RESOLUTION, Candidate, Params, Space, proxy_side
 from nas.space_file import load_space, parse_space
+from nas.space_table import space_table
 from nas.storage import public, resolve
 
 FORMAT = 1  # of run.json and trials.jsonl
@@ -83,6 +86,7 @@ def search(
     out: str | Path | None = None,
     storage: str | None = None,
     progress: Progress | None = None,
+    execution: Execution | None = None,
 ) -> Run:
     """Search a space for the front of the objectives within a budget; the finished run.
 
@@ -93,8 +97,11 @@ def search(
     `threads`: what a network is timed by; `latency_table`: the file of a device's table, which
     estimates instead, and `force_table` where it is of another device; `out`: the run's folder, by
     default results/<space>-<time>; `storage`: an Optuna storage that mirrors the trials, a
-    database's URL or a journal file. Raises InputError before anything is written.
+    database's URL or a journal file; `execution`: where trials run, and how many at once. Raises
+    InputError before anything is written.
     """
+    execution = execution or Execution()
+    recipe = (recipe or Recipe()).but(threads=execution.threads)
     found = space if isinstance(space, Space) else load_space(space)
     settings = Settings(
         space=str(found.name if isinstance(space, Space) else space),
@@ -105,7 +112,7 @@ def search(
         trials=trials,
         time=time,
         sampler=sampler,
-        recipe=recipe or Recipe(),
+        recipe=recipe,
         rungs=tuple(rungs),
         resolution=resolution,
         device=device,
@@ -120,8 +127,9 @@ def search(
     )
     folder = Path(out) if out else Path("results") / f"{found.name}-{stamp()}"
     check_free(folder)
-    driver = Search(folder, settings, found, progress or Progress(), storage=storage)
-    return driver.run()
+    seen = progress or Progress()
+    with opened(execution.suited(settings), settings.blocks) as place:
+        return Search(folder, settings, found, seen, place, storage=storage).run()
 
 
 def resume(
@@ -131,10 +139,12 @@ def resume(
     time: float | None = None,
     storage: str | None = None,
     progress: Progress | None = None,
+    execution: Execution | None = None,
 ) -> Run:
     """Go on with a run where it ended; `trials` is the new total, `time` counts from now.
 
-    Its mirror goes on too, with `storage` where that has moved, or needs a password.
+    Its mirror goes on too, with `storage` where that has moved, or needs a password; `execution`
+    need not be what the run began with.
     """
     folder = Path(path)
     info = read_json(folder / "run.json")
@@ -149,20 +159,23 @@ def resume(
     )
     text = (folder / "space.yaml").read_text()
     space = parse_space(yaml.safe_load(text), f"{folder}/space.yaml", name=info["space"], text=text)
-    return Search(folder, settings, space, progress or Progress(), info, storage).run()
+    seen = progress or Progress()
+    with opened((execution or Execution()).suited(settings), settings.blocks) as place:
+        return Search(folder, settings, space, seen, place, info, storage).run()
 
 
-def find_table(settings: Settings, folder: Path | None) -> DeviceTable | None:
-    """The table that estimates a search's latencies: its file, or the copy in a run's folder.
+def find_table(settings: Settings, folder: Path | None, here: Device) -> DeviceTable | None:
+    """The table that estimates a search's latencies: its file, or what is in a run's folder.
 
-    Raises InputError where it is of another device than the settings', unless they force it.
+    Raises InputError where the file is of another device than `here`, unless that is forced.
     """
     if settings.latency_table is None:
-        return None
+        fitted = folder / TABLE if folder else None  # by a search with workers, of its own space
+        return DeviceTable.load(fitted) if fitted and fitted.exists() else None
     path = folder / TABLE if folder else Path(settings.latency_table)
     table = DeviceTable.load(path)
     if not settings.force_table:
-        table.check(path, Device.here(settings.backend, settings.threads))
+        table.check(path, here)
     return table
 
 
@@ -175,11 +188,13 @@ class Search:
         settings: Settings,
         space: Space,
         progress: Progress,
+        place: Place,
         info: dict[str, Any] | None = None,
         storage: str | None = None,
     ) -> None:
         self.folder, self.settings, self.progress = folder, settings, progress
         self.storage = storage and resolve(storage)
+        self.place = place
         self.data = cached_data(settings.data, settings.data_dir)
         self.space = space.bind(resolution=settings.resolution, classes=len(self.data.classes))
         self.budget = Budget.parse(settings.budget)
@@ -193,11 +208,10 @@ class Search:
         )
         self.timed = settings.timed
         self._engine: Any = {"backend": settings.backend, "threads": settings.threads}
-        here = Device.here(**self._engine)
-        self.table = find_table(settings, folder if info else None)
+        here = (place.elsewhere.device if place.elsewhere else Device.here)(**self._engine)
+        self.table = find_table(settings, folder if info else None, here)
         self.device = self.table.device if self.table else here
         self.gate = Gate(self.space, self.budget, self._measure, self._reject, self.table)
-        self.trials: list[Trial] = []
         self.info = info or {}
         if info and info["task"]["data_id"] != self.data.id:
             raise InputError(f"{folder}: the data {settings.data!r} is not what the run began with")
@@ -227,7 +241,9 @@ class Search:
             self.info["settings"] = asdict(self.settings)  # a run that goes on has a new total
             write_json(self.folder / "run.json", self.info)
             self._load()
-            self.progress.start(self._describe(), self.trials)
+            if self._needs_table:  # begun in series
+                self._fit_table(read_trials(self.folder / TRIALS)).save(self.folder / TABLE)
+            self.progress.start(self._describe(), self.journal.trials)
             self._tell_of_prior()
             self._tell_of_table()
             try:
@@ -263,6 +279,8 @@ class Search:
             "latencies_of": self.device.to_dict() if self.timed else None,
             "reference_ms": self._reference_ms() if self.timed else None,
         }
+        if self._needs_table:
+            self._fit_table()
         if "latency" in self.budget:
             check_latency(self.gate)
         self.info["hypervolume_reference"] = hypervolume_reference(
@@ -289,25 +307,33 @@ class Search:
             self.progress = Both(self.progress, mirror)
 
     def _reference_ms(self) -> float:
-        return self.table.reference_ms if self.table else calibrate(**self._engine)
+        if self.table:
+            return self.table.reference_ms
+        elsewhere = self.place.elsewhere
+        return (elsewhere.calibrate if elsewhere else calibrate)(**self._engine)
+
+    @property
+    def _needs_table(self) -> bool:
+        """Whether latencies are to be estimated, as nothing can be timed beside trainings."""
+        return self.timed and self.place.execution.parallel and self.table is None
+
+    def _fit_table(self, trials: Sequence[Trial] = ()) -> DeviceTable:
+        """Time some networks of the space before workers train, for estimates of the others."""
+        self.progress.say("timing networks of the space, to estimate others while workers train")
+        reference_ms, count = self.info["reference_ms"], self.settings.trials
+        self.table = self.gate.table = space_table(
+            self.gate, trials, self.device, reference_ms, self.settings.seed, count
+        )
+        return self.table
 
     def _loop(self) -> None:
-        Loop(
-            self.folder,
-            self.settings,
-            self.space,
-            self.task,
-            self.gate,
-            Serial(self.progress.epoch),
-            self.progress,
-            self.trials,
-        ).run()
+        logs, watch = self.folder / LOGS, self.progress.epoch
+        with contextlib.closing(self.place.make(self.task, self.data, logs, watch)) as executor:
+            Loop(self.journal, self.settings, self.task, self.gate, executor, self.progress).run()
 
     def _load(self) -> None:
         """Take up what an earlier session finished; a line that was cut is dropped."""
-        for trial in read_trials(self.folder / TRIALS, repair=True):
-            self.gate.remember(trial)
-            self.trials.append(trial.light())
+        self.journal = Journal(self.folder, self.gate.remember)
         rejected = read_lines(self.folder / REJECTED, repair=True)
         self.gate.seen |= {line["id"] for line in rejected if line.get("id")}
 
@@ -331,7 +357,7 @@ class Search:
         )
 
     def _tell_of_prior(self) -> None:
-        prior = [trial for trial in self.trials if trial.source]
+        prior = [trial for trial in self.journal.trials if trial.source]
         strangers = sum(not self.space.has(trial.params) for trial in prior)
         if strangers:
             self.progress.say(
@@ -371,7 +397,9 @@ class Search:
         return self._measure(graph)
 
     def _measure(self, graph: Graph) -> Latency:
-        return measure(graph, reference_ms=self.info["reference_ms"], **self._engine)
+        elsewhere = self.place.elsewhere
+        function = elsewhere.measure if elsewhere else measure
+        return function(graph, reference_ms=self.info["reference_ms"], **self._engine)
 
     def _reject(self, what: Candidate | Params, reason: str, latency: Latency | None) -> None:
         known = isinstance(what, Candidate)

@@ -1,4 +1,4 @@
-"""One class for all that a person can put right: bad YAML, a budget, data, a file, a flag."""
+"""What a person can put right: bad YAML, a budget, data, a file, a flag; a cluster that fails."""
 
 
 class InputError(ValueError):
@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     The command line prints it without a traceback and leaves with exit code 2.
     """
+
+
+class ClusterError(RuntimeError):
+    """What trials run on has failed: one sentence. Finished trials are kept, so one can go on."""

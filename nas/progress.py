@@ -17,6 +17,8 @@ from nas.records import COMPLETE, STOPPED, Trial, own
 from nas.run import hypervolume_of
 from nas.settings import Settings
 
+SHOWN = 4  # trials under way that the live view names
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -42,8 +44,8 @@ class Progress:
     def begin(self, trial: Trial) -> None:
         """A trial begins; it has costs, and no result yet."""
 
-    def epoch(self, epoch: int, loss: float) -> None:
-        """An epoch of the trial under way has ended."""
+    def epoch(self, number: int, epoch: int, loss: float) -> None:
+        """An epoch of a trial under way has ended."""
 
     def trial(self, trial: Trial, trials: Sequence[Trial]) -> None:
         """A trial has ended and is on the disk; `trials` are all so far, without architectures."""
@@ -69,9 +71,9 @@ class Both(Progress):
         self.one.begin(trial)
         self.other.begin(trial)
 
-    def epoch(self, epoch: int, loss: float) -> None:
-        self.one.epoch(epoch, loss)
-        self.other.epoch(epoch, loss)
+    def epoch(self, number: int, epoch: int, loss: float) -> None:
+        self.one.epoch(number, epoch, loss)
+        self.other.epoch(number, epoch, loss)
 
     def trial(self, trial: Trial, trials: Sequence[Trial]) -> None:
         self.one.trial(trial, trials)
@@ -101,7 +103,7 @@ class Live(Progress):
         )
         self.task: TaskID | None = None
         self.front: list[Trial] = []
-        self.spent: float = 0.0  # seconds, in this session's trials
+        self.epochs: dict[int, int] = {}  # of the trials under way, by number
         self.ended = self.done = 0  # trials in this session, and in all but earlier runs
 
     def start(self, facts: Facts, trials: Sequence[Trial]) -> None:
@@ -110,7 +112,8 @@ class Live(Progress):
         self.facts, self.objectives = facts, settings.objectives
         self.total = settings.trials
         self.budget = Budget.parse(settings.budget)
-        self.deadline = time.monotonic() + settings.time if settings.time else None
+        self.begun, self.before = time.monotonic(), len(own(trials))
+        self.deadline = self.begun + settings.time if settings.time else None
         within = f" within {facts.budget}" if facts.budget else ""
         self.say(
             f"{facts.folder}: {facts.space} on {settings.data}{within}, "
@@ -129,13 +132,16 @@ class Live(Progress):
         self._note()
 
     def begin(self, trial: Trial) -> None:
-        self._describe(f"trial {trial.number}")
+        self.epochs[trial.number] = 0
+        self._describe()
 
-    def epoch(self, epoch: int, loss: float) -> None:
-        self._describe(f"epoch {epoch + 1} of {self.facts.settings.recipe.epochs}")
+    def epoch(self, number: int, epoch: int, loss: float) -> None:
+        self.epochs[number] = epoch + 1
+        self._describe()
 
     def trial(self, trial: Trial, trials: Sequence[Trial]) -> None:
-        self.spent += trial.seconds
+        self.epochs.pop(trial.number, None)
+        self._describe()
         self.ended, self.done = self.ended + 1, self.done + 1
         self._join([trial.light()])
         on_front = any(best.number == trial.number for best in self.front)
@@ -150,9 +156,13 @@ class Live(Progress):
     def stop(self) -> None:
         self.bar.stop()
 
-    def _describe(self, text: str) -> None:
+    def _describe(self) -> None:
+        """The trials under way, each with the epochs that it has done."""
+        total = self.facts.settings.recipe.epochs
+        shown = [f"{n} ({done}/{total})" for n, done in list(self.epochs.items())[:SHOWN]]
+        more = f" + {len(self.epochs) - SHOWN}" if len(self.epochs) > SHOWN else ""
         if self.task is not None:
-            self.bar.update(self.task, description=text)
+            self.bar.update(self.task, description=f"trial {', '.join(shown)}{more}")
 
     def _join(self, trials: Sequence[Trial]) -> None:
         """Let the front take up trials."""
@@ -171,14 +181,20 @@ class Live(Progress):
     def _left(self) -> str:
         if not self.ended:
             return "resumed"
-        left = (self.total - self.done) * self.spent / self.ended
+        now = time.monotonic()
+        left = (self.total - self.done) * (now - self.begun) / self.ended
         if self.deadline is not None:
-            left = min(left, max(0.0, self.deadline - time.monotonic()))
+            left = min(left, max(0.0, self.deadline - now))
         minutes, seconds = divmod(round(left), 60)
         return f"{minutes}:{seconds:02} left"
 
 
 def _line(trial: Trial, objectives: Sequence[str], on_front: bool) -> str:
+    again = f"  [yellow]attempt {trial.retries + 1}[/]" if trial.retries else ""
+    return _what(trial, objectives, on_front) + again
+
+
+def _what(trial: Trial, objectives: Sequence[str], on_front: bool) -> str:
     if trial.state == STOPPED and trial.result:
         epochs, accuracy = trial.result.rungs[-1]
         reached = f"accuracy {METRICS['accuracy'].format(accuracy)} after {epochs} epochs"

@@ -3,6 +3,7 @@
 run.json              settings, versions, machine: all that is needed to repeat the run
 space.yaml            the space as it was read
 device.json           the table that its latencies are estimated from, if any
+logs/NUMBER.log       what a trial's worker printed, and why it was lost
 trials.jsonl          a line a finished trial
 rungs.jsonl           a line a rung passed, and state/NUMBER.safetensors, to go on from there
 final.jsonl           latencies of the front, measured at the end: see docs/files.md
@@ -34,6 +35,7 @@ RUNNING = "running"  # only in rungs.jsonl
 TRIALS, RUNGS = "trials.jsonl", "rungs.jsonl"
 FINAL, REJECTED, BASELINES = "final.jsonl", "rejected.jsonl", "baselines.jsonl"
 TABLE = "device.json"
+LOGS = "logs"
 LOCK = ".lock"
 
 
@@ -58,7 +60,8 @@ class Result:
 class Trial:
     """A line of trials.jsonl; a baseline's too, whose `name` is that of the published network.
 
-    `source` says which trial of an earlier run this one was taken from: results/old:12.
+    `source` says which trial of an earlier run this one was taken from: results/old:12. `cpu` is
+    the processor of the machine that trained it, `retries` how often its worker was lost.
     """
 
     number: int
@@ -75,6 +78,8 @@ class Trial:
     source: str | None = None
     sampler: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    retries: int = 0
+    cpu: str | None = None
 
     @property
     def architecture(self) -> Architecture:

@@ -34,6 +34,7 @@ COLUMNS += ["epochs", "validation_size"]
 COLUMNS += ["latency_ms", "latency_low", "latency_high", "latency_source"]
 COLUMNS += ["macs", "params", "activations", "traffic_bytes", "memory_bytes", "size_bytes"]
 COLUMNS += ["over_budget", "seconds", "seed", "error", "name", "source", "family"]
+COLUMNS += ["retries", "cpu"]
 
 
 class Run:
@@ -155,6 +156,8 @@ def _row(trial: Trial, budget: Budget) -> dict[str, Any]:
         "error": trial.error,
         "name": trial.name,
         "source": trial.source,
+        "retries": trial.retries,
+        "cpu": trial.cpu,
         "over_budget": not trial.within(budget),
         "family": family(trial.arch),
         "architecture": _architecture(trial),

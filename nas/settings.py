@@ -69,7 +69,7 @@ class Settings:
             raise InputError(f"--seed: expected 0 or more, got {self.seed}")
         if self.time is not None and not self.time > 0:
             raise InputError(f"--time: expected more than no time, got {self.time:g} seconds")
-        check_device(self.device)
+        check_device(self.device, here=False)
         for name in self.baselines:
             reference.published(name).graph(self.resolution)  # or says the smallest that works
 
@@ -86,11 +86,11 @@ class Settings:
         return cls(**{**data, **lists, "recipe": Recipe.from_dict(data["recipe"])})
 
 
-def check_device(device: str) -> None:
-    """Raise InputError unless a network can be trained there."""
+def check_device(device: str, *, here: bool = True) -> None:
+    """Raise InputError unless a network can be trained there, on this machine if `here`."""
     if device not in ("cpu", "cuda"):
         raise InputError(f"--device {device!r}: expected cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
+    if here and device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch sees no CUDA device here; use cpu")
 
 

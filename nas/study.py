@@ -43,8 +43,8 @@ class Study:
     def sampler(self, sampler: BaseSampler) -> None:
         self._study.sampler = sampler
 
-    def ask(self) -> tuple[optuna.Trial, Candidate]:
-        """A proposal and its candidate; raises SpaceExhausted."""
+    def ask(self) -> tuple[int, Candidate]:
+        """A proposal, by its number in this study, and its candidate; raises SpaceExhausted."""
         asked = self._study.ask()
         drawn = asked.relative_params
         params = {
@@ -52,20 +52,32 @@ class Study:
             for name, own in self._distributions.items()
         }
         # NOTE: Optuna would set one by one and copy all of them each time, 5 ms a trial.
-        record = self._own(asked)
+        record = self._own(asked.number)
         record.params, record.distributions = params, self._distributions
-        return asked, self._space.candidate(params)
+        return asked.number, self._space.candidate(params)
 
-    def kept(self, asked: optuna.Trial) -> dict[str, Any]:
+    def begin(self, trial: Trial) -> int:
+        """The number in this study of a trial that an earlier session has asked for."""
+        told = create_trial(
+            state=TrialState.RUNNING,
+            params=trial.params,
+            distributions=self._distributions,
+            system_attrs=trial.sampler,
+        )
+        told.distributions = self._distributions
+        self._study.add_trial(told)
+        return len(self._study.get_trials(deepcopy=False)) - 1
+
+    def kept(self, asked: int) -> dict[str, Any]:
         """What the sampler keeps with a proposal, and needs again when a study is rebuilt."""
         attrs = self._own(asked).system_attrs
         return {key: value for key, value in attrs.items() if key.endswith(":generation")}
 
-    def _own(self, asked: optuna.Trial) -> FrozenTrial:
+    def _own(self, asked: int) -> FrozenTrial:
         """The study's own record of a trial, which is in memory."""
-        return self._study.get_trials(deepcopy=False)[asked.number]
+        return self._study.get_trials(deepcopy=False)[asked]
 
-    def tell(self, asked: optuna.Trial, trial: Trial) -> None:
+    def tell(self, asked: int, trial: Trial) -> None:
         """The proposal has ended as this trial."""
         if (values := self._values(trial)) is None:
             self._study.tell(asked, state=TrialState.FAIL)

@@ -207,6 +207,8 @@ SEARCHES = {
     "--resume taken --budget 9M-flops": ["--budget: a run that goes on"],
     "--resume taken --data-dir x": ["--data-dir: a run that goes on"],
     "--resume taken --time soon": ["--time 'soon'"],
+    "--workers 2 --ray local": ["--workers: expected without --ray"],
+    "--workers 2 --trial-timeout soon": ["--trial-timeout 'soon': expected a time as 90s"],
     "--nonsense": ["unknown option or argument '--nonsense'", "see nas search --help"],
 }
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from nas.blocks import import_blocks
 from nas.cli import export, front, latency, profile, report, search, show, spaces, train
 from nas.cli.shared import INTERRUPTED, PROGRAM, Parser, fail, reason
-from nas.errors import InputError
+from nas.errors import ClusterError, InputError
 
 VERBS = (search, profile, show, spaces, front, report, train, export, latency)
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # a pager or head that has seen enough
         sys.stderr.close()
         return 0
-    except OSError as error:
+    except (OSError, ClusterError) as error:
         return fail(reason(error), 1)
 
 

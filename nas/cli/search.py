@@ -6,22 +6,25 @@ import argparse
 import re
 from typing import TYPE_CHECKING, Any
 
+from nas.cli.execution import OPTIONS, add_execution_options, execution_of
 from nas.cli.shared import (
     BUDGET,
     INTERRUPTED,
     add_json,
     add_verb,
     fail,
+    parse_time,
     print_json,
     reason,
 )
 from nas.cli.table import add_table_options, check_no_table, search_a_table
-from nas.errors import InputError
+from nas.errors import ClusterError, InputError
 
 if TYPE_CHECKING:
     from nas.run import Run
 
 RESUMABLE = {"trials", "time", "storage", "resume", "quiet", "json", "run", "verb", "blocks"}
+RESUMABLE |= set(OPTIONS)
 
 
 def add(verbs: Any) -> None:
@@ -57,9 +60,10 @@ def add(verbs: Any) -> None:
     how.add_argument("--time", metavar="30m", help="end then at the latest: 90s, 30m, 1h30m")
     how.add_argument("--from", dest="prior", nargs="+", metavar="RUN", help="with their results")
     how.add_argument("--seed", type=int, metavar="N", help="of all that is random (0)")
+    add_execution_options(how)
     files = parser.add_argument_group("files and output")
     files.add_argument("--out", metavar="DIR", help="the run's folder (results/<space>-<time>)")
-    files.add_argument("--resume", metavar="RUN", help="go on; takes --trials, --time, --storage")
+    files.add_argument("--resume", metavar="RUN", help="go on, also for more --trials or --time")
     files.add_argument("--storage", metavar="URL|FILE", help="mirror for optuna-dashboard")
     files.add_argument("--quiet", action="store_true", help="no progress")
     add_json(files)
@@ -74,24 +78,28 @@ def _search(options: argparse.Namespace) -> int:
     if options.resume and (other := sorted(given - RESUMABLE)):
         flag = {"prior": "from"}.get(other[0], other[0].replace("_", "-"))
         raise InputError(
-            f"--{flag}: a run that goes on keeps its settings; "
-            "only --trials, --time and --storage may change"
+            f"--{flag}: a run that goes on keeps its settings; only --trials, --time, --storage "
+            "and where it runs may change"
         )
     from nas.driver import resume, search
     from nas.progress import Live, Progress
 
     progress = Progress() if options.quiet else Live()
+    session: dict[str, Any] = {
+        "time": seconds,
+        "progress": progress,
+        "execution": execution_of(options),
+    }
     try:
         if options.resume:
-            changes = {"trials": options.trials, "time": seconds, "storage": options.storage}
-            run = resume(options.resume, **changes, progress=progress)
+            run = resume(options.resume, trials=options.trials, storage=options.storage, **session)
         else:
-            run = search(**_search_settings(options), time=seconds, progress=progress)
-    except (KeyboardInterrupt, OSError) as error:
+            run = search(**_search_settings(options), **session)
+    except (KeyboardInterrupt, OSError, ClusterError) as error:
         if not (folder := progress.folder or options.resume):
             raise  # nothing was begun
         why, code = "interrupted", INTERRUPTED
-        if isinstance(error, OSError):
+        if not isinstance(error, KeyboardInterrupt):
             why, code = reason(error), 1
         advice = f"all finished trials are kept; go on with: nas search --resume {folder}"
         return fail(f"{why}; {advice}", code)
@@ -123,15 +131,6 @@ def parse_rungs(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"\d+(,\d+)*", text):
         raise InputError(f"--rungs {text!r}: expected epochs as 1,3 or none")
     return tuple(map(int, text.split(",")))
-
-
-def parse_time(text: str) -> float:
-    """Seconds of 90s, 30m, 2h or 1h30m; raises InputError."""
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
-    if not match or not any(match.groups()):
-        raise InputError(f"--time {text!r}: expected a time as 90s, 30m or 1h30m")
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return 3600.0 * hours + 60 * minutes + seconds
 
 
 def _print_run(run: Run, *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -72,8 +73,19 @@ def check_folder(flag: str, path: str) -> None:
         raise InputError(f"{flag} {path!r}: there is no folder {folder}")
 
 
-def reason(error: OSError) -> str:
-    """What went wrong with which file, in a few words."""
+def parse_time(text: str, flag: str = "--time") -> float:
+    """Seconds of 90s, 30m, 2h or 1h30m; raises InputError."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
+    if not match or not any(match.groups()):
+        raise InputError(f"{flag} {text!r}: expected a time as 90s, 30m or 1h30m")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return 3600.0 * hours + 60 * minutes + seconds
+
+
+def reason(error: Exception) -> str:
+    """What went wrong in a few words, with which file where it is one."""
+    if not isinstance(error, OSError):
+        return str(error)
     words = "no space left on the disk" if error.errno == errno.ENOSPC else error.strerror
     return f"{error.filename or 'files'}: {words or error}"
 

@@ -17,12 +17,12 @@ SHARED = ("sampler", "trials", "seed", "out", "quiet", "json")
 
 
 def add_table_options(group: argparse._ArgumentGroup) -> None:
-    columns: dict[str, Any] = {"nargs": "+", "metavar": "COL"}
-    group.add_argument("--table", metavar="FILE", help="CSV of results instead of trainings")
-    group.add_argument("--encode", **columns, help="its columns of parameters; arch:chars splits")
-    group.add_argument("--accuracy", metavar="COL", help="its column to maximise")
-    group.add_argument("--cost", **columns, help="its columns to minimise")
-    group.add_argument("--seeds", type=int, metavar="N", help="searches of it by each sampler (1)")
+    about = "CSV of results instead of trainings, with --encode COL… --accuracy COL --cost COL… "
+    group.add_argument("--table", metavar="FILE", help=about + "--seeds N; see docs/search.md")
+    for name in ("--encode", "--cost"):
+        group.add_argument(name, nargs="+", metavar="COL", help=argparse.SUPPRESS)
+    group.add_argument("--accuracy", metavar="COL", help=argparse.SUPPRESS)
+    group.add_argument("--seeds", type=int, metavar="N", help=argparse.SUPPRESS)
 
 
 def check_no_table(options: argparse.Namespace) -> None:

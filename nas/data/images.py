@@ -7,7 +7,9 @@ pixels scaled to [0, 1].
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,9 +28,19 @@ class Images:
     def __repr__(self) -> str:
         return f"Images({len(self)} of {'×'.join(map(str, self.x.shape[1:]))})"
 
+    def __reduce__(self) -> Any:
+        # Of numpy arrays the processes of a node share one copy in Ray's store, of tensors not.
+        return _from_numpy, (self.x.numpy(), self.y.numpy())
+
     def take(self, index: Tensor | slice) -> Images:
         """The images at `index`, in its order."""
         return Images(self.x[index], self.y[index])
+
+
+def _from_numpy(x: Any, y: Any) -> Images:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return Images(torch.from_numpy(x), torch.from_numpy(y))  # which are only ever read
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from nas.arch import Architecture
 from nas.evaluate import Rung, Task, climb
+from nas.latency.measurement import cpu_name
+
+Watch: TypeAlias = Callable[[int, int, float], None]  # a trial's number, its epoch, its loss
+FULL = (OSError, MemoryError)  # a machine's fault, not a network's
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +31,38 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The rung that a job reached, or why it failed."""
+    """The rung that a job reached, or why it failed.
+
+    `lost`: the worker or its machine is to blame, so that another attempt may succeed. `cpu`: the
+    processor of the machine that did the job, where that is known.
+    """
 
     number: int
     rung: Rung | None = None
     error: str | None = None
+    lost: bool = False
+    cpu: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What a worker says first of a job: from now on its time counts."""
 
 
 class Executor(Protocol):
     """Runs jobs, `slots` at a time."""
 
     @property
-    def slots(self) -> int: ...
+    def slots(self) -> int:
+        """How many jobs may be under way now; may change."""
+        ...
 
     def submit(self, job: Job) -> None:
         """Take a job; returns at once."""
         ...
 
-    def next(self) -> Outcome:
-        """Wait for the next job that ends, in whatever order."""
+    def next(self) -> Outcome | None:
+        """Wait for the next job that ends, in whatever order; None where slots were added."""
         ...
 
     def close(self) -> None:
@@ -50,10 +70,17 @@ class Executor(Protocol):
         ...
 
 
-def train(job: Job, on_epoch: Callable[[int, float], None] | None = None) -> Outcome:
-    """Do a job here; whatever a network raises is its outcome."""
+def train(job: Job, watch: Watch) -> Outcome:
+    """Do a job here; whatever a network raises is its outcome. The log has the traceback."""
+
+    def on_epoch(epoch: int, loss: float) -> None:
+        log.info("trial %d: epoch %d, loss %.4g", job.number, epoch + 1, loss)
+        watch(job.number, epoch, loss)
+
     try:
         rung = climb(job.arch, job.task, job.seed, job.epochs, job.before, on_epoch)
     except Exception as error:  # one bad network must not end a search
-        return Outcome(job.number, error=f"{type(error).__name__}: {error}")
-    return Outcome(job.number, rung)
+        log.info("trial %d failed", job.number, exc_info=True)
+        reason = f"{type(error).__name__}: {error}"
+        return Outcome(job.number, None, reason, isinstance(error, FULL), cpu_name())
+    return Outcome(job.number, rung, cpu=cpu_name())

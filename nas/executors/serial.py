@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
-from nas.executors.base import Job, Outcome, train
+from nas.executors.base import Job, Outcome, Watch, train
 
 
 class Serial:
@@ -13,15 +12,15 @@ class Serial:
 
     slots = 1
 
-    def __init__(self, on_epoch: Callable[[int, float], None]) -> None:
+    def __init__(self, watch: Watch) -> None:
         self._jobs: deque[Job] = deque()
-        self._on_epoch = on_epoch
+        self._watch = watch
 
     def submit(self, job: Job) -> None:
         self._jobs.append(job)
 
     def next(self) -> Outcome:
-        return train(self._jobs.popleft(), self._on_epoch)
+        return train(self._jobs.popleft(), self._watch)
 
     def close(self) -> None:
         self._jobs.clear()

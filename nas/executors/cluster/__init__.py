@@ -1,0 +1,7 @@
+"""Trainings and timings as tasks of Ray, which is imported where a search asks for it only."""
+
+from nas.executors.cluster.connection import connected
+from nas.executors.cluster.elsewhere import Elsewhere
+from nas.executors.cluster.jobs import RayJobs
+
+__all__ = ["Elsewhere", "RayJobs", "connected"]

@@ -1,0 +1,197 @@
+"""Jobs as tasks of Ray, which report as they go.
+
+A task is a generator: it yields that it has begun, then every epoch, then its outcome. Ray repeats
+nothing by itself, so that every attempt is counted; a lost worker or node is an outcome too.
+Images and the states of rungs are in Ray's store; a job itself is small.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from math import inf
+from pathlib import Path
+from queue import SimpleQueue
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias
+
+from nas.data import Data
+from nas.errors import ClusterError
+from nas.evaluate import GIVEN, Rung, Task
+from nas.executors.base import Begun, Job, Outcome, Watch, train
+from nas.executors.cluster.connection import first_line, nodes, room
+from nas.executors.execution import Execution
+from nas.executors.logs import log_file, note, speak, written_to
+
+GLANCE = 1.0  # seconds between two looks at the cluster and at the clock
+TAIL = 2**16  # bytes of a log that are brought back
+REASONS = {  # of Ray's errors, which have a page for each
+    "WorkerCrashedError": "its worker died",
+    "NodeDiedError": "its node was lost",
+    "OutOfMemoryError": "its worker was killed, as its node was out of memory",
+}
+Do: TypeAlias = Callable[[Job, Watch], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job has ended; `log` is what it has printed."""
+
+    outcome: Outcome
+    log: bytes
+
+
+@dataclass(slots=True)
+class Busy:
+    """A job under way, which is late after `deadline` on the monotonic clock."""
+
+    number: int
+    deadline: float = inf
+
+
+class RayJobs:
+    """As many jobs at once as the cluster has room for, or as `max_concurrent` says.
+
+    With `max_concurrent` jobs may wait for room, so that a cluster that grows on demand sees the
+    demand. `logs` is the folder of the trials' logs, `do` what a job is.
+    """
+
+    def __init__(
+        self,
+        execution: Execution,
+        data: Data,
+        logs: Path,
+        watch: Watch,
+        do: Do = train,
+    ) -> None:
+        self._execution, self._logs, self._watch = execution, logs, watch
+        self._cpus = execution.cpus_per_trial or 1.0
+        self._gpus = execution.gpus_per_trial or 0.0
+        import ray
+
+        self._ray = ray
+        self._data = [_put(replace(data, test=None))]
+        self._do = _put(do)
+        options = {"num_cpus": self._cpus, "num_gpus": self._gpus, "max_retries": 0}
+        self._run = ray.remote(run).options(**options)
+        self._busy: dict[Any, Busy] = {}
+        self._room, self._looked = 0, -inf
+        logs.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def slots(self) -> int:
+        return self._execution.max_concurrent or self._capacity()
+
+    def submit(self, job: Job) -> None:
+        state = None
+        if job.before and job.before.state:
+            state = _put(job.before.state)
+            job = replace(job, before=job.before._replace(state=None))
+        stream = self._run.remote(job, state, self._data, self._do)
+        self._busy[stream] = Busy(job.number)
+
+    def next(self) -> Outcome | None:
+        slots = self.slots
+        while self.slots <= slots:
+            ready, _ = self._ray.wait(list(self._busy), timeout=GLANCE)
+            for stream in ready:
+                if outcome := self._heard(stream):
+                    return outcome
+            if outcome := self._late():
+                return outcome
+        return None
+
+    def close(self) -> None:
+        for stream in self._busy:
+            self._ray.cancel(stream, force=True)
+        self._busy.clear()
+
+    def _capacity(self) -> int:
+        """Trials that all nodes together have room for; at least one, to wait for better days."""
+        if time.monotonic() - self._looked > GLANCE:
+            self._looked = time.monotonic()
+            self._room = max(1, sum(room(node, self._cpus, self._gpus) for node in nodes()))
+        return self._room
+
+    def _heard(self, stream: Any) -> Outcome | None:
+        """What a task has to say: it has begun, an epoch or all has ended, or it is lost."""
+        busy = self._busy[stream]
+        try:
+            said = self._ray.get(next(stream))
+        except (StopIteration, self._ray.exceptions.RayError) as error:
+            return self._lost(stream, _reason(error))
+        if isinstance(said, Begun):
+            busy.deadline = time.monotonic() + (self._execution.trial_timeout or inf)
+        elif isinstance(said, Ended):
+            del self._busy[stream]
+            _append(log_file(self._logs, busy.number), said.log)
+            return said.outcome
+        else:
+            self._watch(*said)
+        return None
+
+    def _late(self) -> Outcome | None:
+        for stream, busy in self._busy.items():
+            if time.monotonic() >= busy.deadline:
+                self._ray.cancel(stream, force=True)
+                return self._lost(
+                    stream, f"it ran for more than {self._execution.trial_timeout:g} s"
+                )
+        return None
+
+    def _lost(self, stream: Any, reason: str) -> Outcome:
+        number = self._busy.pop(stream).number
+        note(log_file(self._logs, number), reason)
+        return Outcome(number, error=reason, lost=True)
+
+
+def run(job: Job, state: bytes | None, data: Sequence[Any], do: Do) -> Iterator[Any]:
+    """The task: `data` is a list of a reference, which a worker follows once."""
+    yield Begun()
+    _take(job.task, data[0])
+    if job.before:
+        job = replace(job, before=Rung(job.before.result, state))
+    said: SimpleQueue[tuple[int, int, float] | None] = SimpleQueue()
+    speak()
+    with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as pool:
+        path = Path(folder) / "log"
+        with written_to(path):
+            ended = pool.submit(do, job, lambda *epoch: said.put(epoch))
+            ended.add_done_callback(lambda _: said.put(None))
+            while epoch := said.get():
+                yield epoch
+        yield Ended(ended.result(), path.read_bytes()[-TAIL:])
+
+
+def _take(task: Task, data: Any) -> None:
+    """Let this worker train on images of the store, whatever is on its machine's disk."""
+    import ray
+
+    name = task.data, task.data_dir
+    if name not in GIVEN:
+        GIVEN[name] = ray.get(data)
+
+
+def _put(value: Any) -> Any:
+    """A reference to a value in the store; raises ClusterError where it is full."""
+    import ray
+
+    try:
+        return ray.put(value)
+    except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError) as error:
+        raise ClusterError(f"Ray's object store is full ({first_line(error)})") from None
+
+
+def _reason(error: BaseException) -> str:
+    """Why a task was lost, in one line."""
+    error = getattr(error, "cause", None) or error  # what was raised there
+    name = type(error).__name__
+    return REASONS.get(name) or f"its worker was lost: {name}: {first_line(error)}"
+
+
+def _append(path: Path, text: bytes) -> None:
+    if text:
+        with path.open("ab") as file:
+            file.write(text)

@@ -1,0 +1,51 @@
+"""The logs of trials that run in other processes: results/NAME/logs/NUMBER.log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+FORMAT = "%(asctime)s %(message)s"
+
+
+def log_file(folder: Path, number: int) -> Path:
+    """Where the log of a trial is."""
+    return folder / f"{number}.log"
+
+
+def note(path: Path, text: str) -> None:
+    """Append a line of the driver's to a log."""
+    with path.open("a") as file:
+        file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
+
+
+def speak() -> None:
+    """Let this process, a worker, say on stderr what it is doing."""
+    logging.basicConfig(format=FORMAT)
+    logging.getLogger("nas").setLevel(logging.INFO)
+
+
+@contextmanager
+def written_to(path: Path) -> Iterator[None]:
+    """Whatever this process prints goes to the end of a file meanwhile, what C code prints too."""
+    before = os.dup(1), os.dup(2)
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    _redirect(file, file)
+    try:
+        yield
+    finally:
+        _redirect(*before)
+        for descriptor in (*before, file):
+            os.close(descriptor)
+
+
+def _redirect(out: int, err: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(out, 1)
+    os.dup2(err, 2)

@@ -1,0 +1,45 @@
+"""A worker of `Processes`: `python -m nas.executors.worker PIPE LOGS` does jobs until it is closed.
+
+It reads jobs from the pipe, a file descriptor, and writes the epochs and the outcome of each.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+
+from nas.executors.base import Begun, Job, train
+from nas.executors.logs import log_file, speak, written_to
+
+
+def main(descriptor: int, logs: Path) -> None:
+    """Do jobs one by one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C reaches all of a terminal's processes
+    pipe: Connection = Connection(descriptor)
+    jobs: SimpleQueue[Job] = SimpleQueue()
+    Thread(target=_receive, args=(pipe, jobs), daemon=True).start()
+    speak()
+    while True:
+        job = jobs.get()
+        pipe.send(Begun())
+        with written_to(log_file(logs, job.number)):
+            outcome = train(job, lambda *epoch: pipe.send(epoch))
+        pipe.send(outcome)
+
+
+def _receive(pipe: Connection, jobs: SimpleQueue[Job]) -> None:
+    """Take jobs while a training runs, so that the end of the driver ends this process at once."""
+    try:
+        while True:
+            jobs.put(pipe.recv())
+    except (EOFError, ConnectionResetError):  # the latter where the driver left things unread
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))
