@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import yaml
 
@@ -28,6 +28,7 @@ from nas.layers import Shape
 
 FORMAT = 1  # of architecture files
 STAGE_KEYS = ("block", "depth", "width", "stride")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +172,8 @@ def _parse(
     return validated(cls, settings, where)
 
 
-def find(registry: Mapping[str, type], name: Any, kind: str, where: str) -> type:
-    """The registered class; an unknown name raises InputError with the nearest ones."""
+def find(registry: Mapping[str, T], name: Any, kind: str, where: str) -> T:
+    """What is registered; an unknown name raises InputError with the nearest ones."""
     if not isinstance(name, str) or name not in registry:
         raise InputError(f"{where}: unknown {kind} {name!r}; {hint(name, registry)}")
     return registry[name]

@@ -17,6 +17,7 @@ from nas.arch import last_map, trace
 from nas.baselines import baseline
 from nas.blocks import import_blocks
 from nas.budget import Budget
+from nas.confirm import candidates, confirm
 from nas.errors import InputError
 from nas.evaluate import Task, cached_data
 from nas.executors.execution import Execution, Place, opened
@@ -34,6 +35,7 @@ from nas.progress import Both, Facts, Progress
 from nas.recipe import Recipe
 from nas.records import (
     BASELINES,
+    CONFIRMED,
     FINAL,
     LOGS,
     REJECTED,
@@ -70,6 +72,7 @@ def search(
     objectives: Sequence[str] = ("accuracy", "latency"),
     trials: int = 40,
     time: float | None = None,
+    confirm: int = 0,
     sampler: str = "cost-aware",
     recipe: Recipe | None = None,
     rungs: Sequence[int] = (),
@@ -91,9 +94,10 @@ def search(
     """Search a space for the front of the objectives within a budget; the finished run.
 
     `space`: a name, a .yaml file or a `Space`; `data`: as `nas.data.load_data` takes it;
-    `budget`: one or more as "300M-flops"; `time`: seconds; `rungs`: epochs after which a
-    training may be stopped (`nas.rungs`); `prior`: folders of runs on the same task, whose results
-    are taken over; `blocks`: names of the modules that register blocks of one's own; `backend`,
+    `budget`: one or more as "300M-flops"; `time`: seconds; `confirm`: how many of the front's
+    candidates are trained again for longer at the end; `rungs`: epochs after which a training may
+    be stopped (`nas.rungs`); `prior`: folders of runs on the same task, whose results are taken
+    over; `blocks`: names of the modules that register blocks of one's own; `backend`,
     `threads`: what a network is timed by; `latency_table`: the file of a device's table, which
     estimates instead, and `force_table` where it is of another device; `out`: the run's folder, by
     default results/<space>-<time>; `storage`: an Optuna storage that mirrors the trials, a
@@ -111,6 +115,7 @@ def search(
         objectives=tuple(ALIASES.get(name, name) for name in objectives),
         trials=trials,
         time=time,
+        confirm=confirm,
         sampler=sampler,
         recipe=recipe,
         rungs=tuple(rungs),
@@ -138,6 +143,7 @@ def resume(
     trials: int | None = None,
     time: float | None = None,
     storage: str | None = None,
+    confirm: int | None = None,
     progress: Progress | None = None,
     execution: Execution | None = None,
 ) -> Run:
@@ -156,6 +162,7 @@ def resume(
         settings,
         trials=settings.trials if trials is None else trials,
         time=settings.time if time is None else time,
+        confirm=settings.confirm if confirm is None else confirm,
     )
     text = (folder / "space.yaml").read_text()
     space = parse_space(yaml.safe_load(text), f"{folder}/space.yaml", name=info["space"], text=text)
@@ -249,6 +256,7 @@ class Search:
             try:
                 self._loop()
                 self._time_front()
+                self._confirm()
                 self._baselines()
             except BaseException:
                 with contextlib.suppress(Exception):  # the first error is the one to tell
@@ -442,6 +450,17 @@ class Search:
     @property
     def _times_front(self) -> bool:
         return self.measures and ("latency" in self.budget or self.table is not None)
+
+    def _confirm(self) -> None:
+        """Train the front's candidates again, for longer; a resume goes on with those left."""
+        path = self.folder / CONFIRMED
+        done = {trial.number for trial in read_trials(path, repair=True)}
+        trials = Run(self.folder).records  # the loop keeps no architectures
+        found = candidates(trials, self.settings.objectives, self.budget, self.settings.confirm)
+        for trial in found:
+            if trial.number not in done:
+                self.progress.say(f"trial {trial.number} is trained again, for longer")
+                append_line(path, confirm(trial, self.task).to_json())
 
     def _baselines(self) -> None:
         """Evaluate published networks by the same recipe; they are no trials."""

@@ -8,13 +8,13 @@ of each: a few dozen trials cannot tell a hundred apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from math import log2
 from typing import Any
 
 from nas.arch import Stage
 from nas.blocks import name_of
-from nas.space import Candidate, Space
+from nas.space import Candidate, Form, Space, Value
 
 Row = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -51,9 +51,24 @@ def _columns(space: Space, place: str) -> list[Column]:
         if not path.startswith(f"{place}."):
             continue
         key = path.rpartition(".")[2]
-        words = [value for value in parameter.values if isinstance(value, str)]
-        found += [(key, word) for word in words] if words else [(key, None)]
-    return [column for column in found if column[0] != "width"]
+        if key == "block":
+            found += _of_forms([space.forms[str(name)] for name in parameter.values])
+        else:
+            found += _of_values(key, parameter.values)
+    return [column for column in dict.fromkeys(found) if column[0] != "width"]
+
+
+def _of_forms(forms: Sequence[Form]) -> list[Column]:
+    """Which block it is, and what the names of a space's own settle."""
+    found: list[Column] = _of_values("block", [form.block for form in forms])
+    for key in dict.fromkeys(key for form in forms for key, _ in form.settings):
+        found += _of_values(key, [v for form in forms for k, v in form.settings if k == key])
+    return found
+
+
+def _of_values(key: str, values: Iterable[Value]) -> list[Column]:
+    words = [value for value in values if isinstance(value, str)]
+    return [(key, word) for word in words] if words else [(key, None)]
 
 
 def _stage(stage: Stage, columns: list[Column]) -> tuple[float, ...]:

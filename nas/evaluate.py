@@ -18,7 +18,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from nas.arch import Architecture, trace
+from nas.arch import Architecture, Stage, trace
+from nas.blocks import round_width
 from nas.data import Data, Images, load_data, resized
 from nas.graph import Graph
 from nas.latency.lock import together
@@ -115,19 +116,33 @@ def climb(
 def proxy_module(
     network: Architecture | Graph, task: Task, classes: int, seed: int, check: bool = True
 ) -> nn.Module:
-    """The proxy's module; its layers are the deployed network's, checked against fvcore."""
+    """The proxy's module; the deployed network is checked against fvcore.
+
+    Only an architecture can take the recipe's stem stride and width.
+    """
     graph = trace(network) if isinstance(network, Architecture) else network
     module: nn.Module = build(graph, seed)
     if check:
         verify(graph, module)
-    stride = task.recipe.stem_stride
-    if isinstance(network, Architecture) and stride not in (None, network.stem.stride):
-        module = build(trace(replace(network, stem=replace(network.stem, stride=stride))), seed)
+    if isinstance(network, Architecture) and (proxy := _proxy(network, task.recipe)) != network:
+        module = build(trace(proxy), seed)
     if (width := graph.output[0]) != classes:  # an embedding learns through a classifier
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             module = nn.Sequential(module, nn.Linear(width, classes))
     return module
+
+
+def _proxy(arch: Architecture, recipe: Recipe) -> Architecture:
+    """The architecture with the stem stride and the widths of a recipe."""
+
+    def thin(stage: Stage) -> Stage:
+        return replace(stage, width=round_width(stage.width * recipe.width))
+
+    stem = replace(arch.stem, stride=recipe.stem_stride or arch.stem.stride)
+    if recipe.width == 1:
+        return replace(arch, stem=stem)
+    return replace(arch, stem=thin(stem), stages=tuple(map(thin, arch.stages)))
 
 
 @lru_cache(maxsize=4)

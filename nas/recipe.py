@@ -73,7 +73,8 @@ class Recipe(Readable):
 
     SGD with Nesterov momentum on a one-cycle schedule, cross-entropy with smoothed labels. At most
     `subset` training images are used, in the classes' proportions. `stem_stride: 1` gives the
-    proxy the stem of the networks for CIFAR and takes four times as long. One thread of torch by
+    proxy the stem of the networks for CIFAR and takes four times as long. `width` multiplies the
+    proxy's widths before they are rounded to 8, the head's aside. One thread of torch by
     default: small images leave little to share, and results do not depend on the machine's cores.
     """
 
@@ -87,15 +88,27 @@ class Recipe(Readable):
     label_smoothing: float = 0.1
     augment: bool = True
     stem_stride: int | None = None
+    width: float = 1.0
     threads: int = 1
 
     def __post_init__(self) -> None:
-        positive = ("epochs", "batch", "subset", "proxy_resolution", "learning_rate", "threads")
-        self._check(_positive, "a number above zero", *positive)
+        positive = ("epochs", "batch", "subset", "proxy_resolution", "learning_rate", "width")
+        self._check(_positive, "a number above zero", *positive, "threads")
         self._check(_not_negative, "0 or more", "weight_decay")
         self._check(lambda stride: stride in (1, 2), "1 or 2", "stem_stride")
         self._check(_share, "0 up to 1", "momentum", "label_smoothing")
         _check_batch(self.batch)
+
+    @classmethod
+    def load(cls, source: str) -> Recipe:
+        """A preset by its name, or a recipe file; raises InputError."""
+        if source in PRESETS:
+            return PRESETS[source]
+        if Path(source).suffix not in (".yaml", ".yml"):
+            raise InputError(
+                f"recipe {source!r}: no such preset, and not a .yaml file; {hint(source, PRESETS)}"
+            )
+        return cls.from_yaml(source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +169,11 @@ class FullRecipe(Readable):
         """The weight decay."""
         decay = self.DEFAULTS[self.optimiser][1]
         return decay if self.weight_decay is None else self.weight_decay
+
+
+# By length, shortest first; docs/ranking.md says what each is for.
+PRESETS = {
+    "quick": Recipe(epochs=2),
+    "standard": Recipe(),
+    "thorough": Recipe(epochs=15, subset=10_000),
+}

@@ -8,6 +8,7 @@ trials.jsonl          a line a finished trial
 rungs.jsonl           a line a rung passed, and state/NUMBER.safetensors, to go on from there
 final.jsonl           latencies of the front, measured at the end: see docs/files.md
 rejected.jsonl        proposals that a latency budget or a block's error kept from being trials
+confirmed.jsonl       candidates of the front, trained again for longer
 baselines.jsonl       published networks under the same recipe; no trials
 front.csv, front.png, architectures/NUMBER.yaml          the front, written at the end
 """
@@ -34,6 +35,7 @@ COMPLETE, STOPPED, FAILED = "complete", "stopped", "failed"
 RUNNING = "running"  # only in rungs.jsonl
 TRIALS, RUNGS = "trials.jsonl", "rungs.jsonl"
 FINAL, REJECTED, BASELINES = "final.jsonl", "rejected.jsonl", "baselines.jsonl"
+CONFIRMED = "confirmed.jsonl"
 TABLE = "device.json"
 LOGS = "logs"
 LOCK = ".lock"

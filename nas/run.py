@@ -20,6 +20,7 @@ from nas.pareto import hypervolume, maximised, non_dominated, points_of, standar
 from nas.records import (
     BASELINES,
     COMPLETE,
+    CONFIRMED,
     FINAL,
     TRIALS,
     Trial,
@@ -72,6 +73,11 @@ class Run:
     def baselines(self) -> pd.DataFrame:
         """A row a published network that was evaluated beside the search."""
         return frame(read_trials(self.path / BASELINES))
+
+    @cached_property
+    def confirmed(self) -> list[Trial]:
+        """Candidates of the front with the results of longer trainings (`--confirm`)."""
+        return read_trials(self.path / CONFIRMED)
 
     @property
     def device(self) -> dict[str, Any] | None:

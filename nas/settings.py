@@ -19,6 +19,7 @@ from nas.errors import InputError
 from nas.latency.backends import find_backend
 from nas.latency.measurement import cpu_name
 from nas.metrics import COSTS, METRICS
+from nas.proxies import PROXIES
 from nas.recipe import Recipe
 from nas.samplers import check_name
 from nas.space import RESOLUTION
@@ -28,6 +29,7 @@ from nas.space import RESOLUTION
 class Settings:
     """What a search is asked for; run.json holds it. `time` is in seconds.
 
+    `confirm` is how many of the front's candidates are trained again for longer at the end.
     `rungs` are the epochs after which a training may be stopped, none where empty.
     `backend` and `threads` are those of the network that is timed, the recipe has its own threads.
     `latency_table` is the file of a device's table, which stands in for timing; one of another
@@ -41,6 +43,7 @@ class Settings:
     objectives: tuple[str, ...] = ("accuracy", "latency")
     trials: int = 40
     time: float | None = None
+    confirm: int = 0
     sampler: str = "cost-aware"
     recipe: Recipe = field(default_factory=Recipe)
     rungs: tuple[int, ...] = ()
@@ -65,8 +68,9 @@ class Settings:
                 raise InputError(f"--{name}: expected 1 or more, got {getattr(self, name)}")
         _check_rungs(self.rungs, self.recipe)
         _check_table(self)
-        if self.seed < 0:
-            raise InputError(f"--seed: expected 0 or more, got {self.seed}")
+        for name in ("seed", "confirm"):
+            if getattr(self, name) < 0:
+                raise InputError(f"--{name}: expected 0 or more, got {getattr(self, name)}")
         if self.time is not None and not self.time > 0:
             raise InputError(f"--time: expected more than no time, got {self.time:g} seconds")
         check_device(self.device, here=False)
@@ -111,6 +115,11 @@ def _check_table(settings: Settings) -> None:
 
 def _check_objectives(objectives: Sequence[str]) -> None:
     for name in objectives:
+        if name in PROXIES:
+            raise InputError(
+                f"--objectives: {name} orders untrained networks and is no accuracy, expected "
+                "accuracy; from Python, nas.proxies.zero_cost scores networks"
+            )
         if name not in METRICS:
             raise InputError(f"--objectives: unknown {name!r}; {hint(name, METRICS)}")
     costs = [name for name in objectives if name in COSTS]

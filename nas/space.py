@@ -7,6 +7,10 @@
       - {depth: {int: [1, 4]}, width: 24, stride: 2, kernel: {choice: [3, 5]}}
     head: {head: classifier, width: 1280}
 
+`blocks` gives names of the space's own to blocks with settings, for layers that differ in several
+settings at once: `blocks: {small: {block: ghost, kernel: 3, ratio: 4}}`, `block: {choice: [small,
+fire]}`. What such a name settles, no stage sets.
+
 A parameter's name is its path, `stages.0.kernel`. The space is rectangular: every point has a
 value for every parameter, and one that the chosen block does not read is inactive. A default that
 no block of a stage reads makes no parameter there. `width: same` keeps the width before the stage.
@@ -63,6 +67,29 @@ class Int:
 Parameter: TypeAlias = Choice | Int
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A registered block by name, with the settings that a space's own name for it settles."""
+
+    block: str
+    settings: tuple[tuple[str, Value], ...] = ()
+
+    @property
+    def cls(self) -> type:
+        return BLOCKS[self.block]
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """The block's fields that a stage may set."""
+        settled = dict(self.settings)
+        return tuple(f.name for f in fields(self.cls) if f.name not in settled)
+
+
+def registered() -> dict[str, Form]:
+    """Every registered block as it is."""
+    return {name: Form(name) for name in BLOCKS}
+
+
 class Candidate(NamedTuple):
     """A point of a space with what is known of it before it is built."""
 
@@ -95,6 +122,7 @@ class Space:
     parameters: Mapping[str, Parameter]
     fixed: Mapping[str, Value] = field(repr=False)
     stages: int
+    own: Mapping[str, Form] = field(default_factory=dict, repr=False)  # names under `blocks`
     about: str = ""
     resolution: int = RESOLUTION
     classes: int = 1000
@@ -219,15 +247,20 @@ class Space:
         return tuple(f"stages.{i}" for i in range(self.stages))
 
     @cached_property
+    def forms(self) -> Mapping[str, Form]:
+        """What the values of a `block` mean: the registered blocks and the space's own names."""
+        return {**registered(), **self.own}
+
+    @cached_property
     def _reads(self) -> dict[tuple[str, str], tuple[tuple[str, str], ...]]:
         """(place, block) → the fields of that block that this space sets, with their paths."""
         paths = {*self.fixed, *self.parameters}
+        heads = {name: tuple(f.name for f in fields(cls)) for name, cls in HEADS.items()}
+        blocks = {name: form.free for name, form in self.forms.items()}
         return {
-            (place, name): tuple(
-                (f.name, path) for f in fields(cls) if (path := f"{place}.{f.name}") in paths
-            )
+            (place, name): tuple((key, path) for key in free if (path := f"{place}.{key}") in paths)
             for place in ("stem", "head", *self._places)
-            for name, cls in (HEADS if place == "head" else BLOCKS).items()
+            for name, free in (heads if place == "head" else blocks).items()
         }
 
     def _body(self, values: Mapping[str, Any], alpha: float) -> Iterator[Stage]:
@@ -237,8 +270,9 @@ class Space:
             if (own := values[f"{place}.width"]) != SAME:
                 width = round_width(own * alpha, values["divisor"])
             name = values[f"{place}.block"]
-            settings = tuple((key, values[path]) for key, path in self._reads[place, name])
-            block = _instance(BLOCKS[name], settings)
+            form = self.forms[name]
+            given = tuple((key, values[path]) for key, path in self._reads[place, name])
+            block = _instance(form.cls, form.settings + given)
             yield Stage(block, values[f"{place}.depth"], width, values[f"{place}.stride"])
 
     def _head(self, values: Mapping[str, Any], alpha: float) -> Any:

@@ -17,14 +17,15 @@ from nas.arch import (
     hint,
     load_yaml,
     mapping,
+    parse_block,
     validated,
 )
 from nas.blocks import BLOCKS, HEADS
 from nas.errors import InputError
-from nas.space import SAME, Choice, Int, Parameter, Space, Value
+from nas.space import SAME, Choice, Form, Int, Parameter, Space, Value, registered
 
 MULTIPLIERS = ("width_multiplier", "resolution_multiplier")
-KEYS = ("about", "divisor", *MULTIPLIERS, "stem", "defaults", "stages", "head")
+KEYS = ("about", "divisor", *MULTIPLIERS, "blocks", "stem", "defaults", "stages", "head")
 FOLDERS = (Path(__file__).parent / "search_spaces", Path(__file__).parent.parent / "search_spaces")
 
 
@@ -52,14 +53,16 @@ def parse_space(data: Any, where: str, *, name: str, text: str = "") -> Space:
     data = mapping(data, where, known=KEYS, required=("stem", "stages", "head"))
     if not isinstance(data["stages"], list) or not data["stages"]:
         raise InputError(f"{where}: stages: expected a list of stages, got {data['stages']!r}")
+    own = _forms(data.get("blocks", {}), f"{where}: blocks")
+    forms = {**registered(), **own}
     defaults = mapping(data.get("defaults", {}), f"{where}: defaults")
     places = {
         "stem": {"depth": 1, "stride": 1, **mapping(data["stem"], f"{where}: stem")},
         "head": mapping(data["head"], f"{where}: head"),
     }
     for i, stage in enumerate(data["stages"]):
-        own = mapping(stage, f"{where}: stages.{i}")
-        places[f"stages.{i}"] = {"depth": 1, "stride": 1, **defaults, **own}
+        given = mapping(stage, f"{where}: stages.{i}")
+        places[f"stages.{i}"] = {"depth": 1, "stride": 1, **defaults, **given}
 
     flat: dict[str, Any] = {"divisor": data.get("divisor", 8)}
     for key in MULTIPLIERS:
@@ -69,21 +72,35 @@ def parse_space(data: Any, where: str, *, name: str, text: str = "") -> Space:
     entries = {path: _expression(value, f"{where}: {path}") for path, value in flat.items()}
 
     for place, settings in places.items():
-        given = {key: entries[f"{place}.{key}"] for key in settings}
+        named = {key: entries[f"{place}.{key}"] for key in settings}
         shared = () if place in ("stem", "head") else defaults
-        for key in _check_place(where, place, given, inherited=shared):
+        for key in _check_place(where, place, named, forms, inherited=shared):
             del entries[f"{place}.{key}"]
     for path in ("divisor", *MULTIPLIERS):
         _check_numbers(entries[path], f"{where}: {path}", whole=path == "divisor")
-    _check_defaults(where, defaults, entries, len(data["stages"]))
+    _check_defaults(where, defaults, entries, forms, len(data["stages"]))
     return Space(
         name=name,
         text=text or dump_yaml(data),
         parameters={p: e for p, e in entries.items() if isinstance(e, Choice | Int)},
         fixed={p: e for p, e in entries.items() if not isinstance(e, Choice | Int)},
         stages=len(data["stages"]),
+        own=own,
         about=str(data.get("about", "")),
     )
+
+
+def _forms(data: Any, where: str) -> dict[str, Form]:
+    """The space's own names of blocks with settings."""
+    forms = {}
+    for name, settings in mapping(data, where).items():
+        if not isinstance(name, str) or name in BLOCKS:
+            raise InputError(f"{where}.{name}: expected a name that no block has")
+        given = mapping(settings, f"{where}.{name}", required=("block",))
+        rest = {key: _scalar(value) for key, value in given.items() if key != "block"}
+        parse_block(given["block"], rest, f"{where}.{name}")
+        forms[name] = Form(given["block"], tuple(rest.items()))
+    return forms
 
 
 def _expression(value: Any, where: str) -> Value | Parameter:
@@ -132,19 +149,25 @@ def _values_of(entry: Value | Parameter) -> tuple[Value, ...]:
 
 
 def _check_place(
-    where: str, place: str, given: Mapping[str, Any], *, inherited: Mapping[str, Any] | tuple[()]
+    where: str,
+    place: str,
+    given: Mapping[str, Any],
+    forms: Mapping[str, Form],
+    *,
+    inherited: Mapping[str, Any] | tuple[()],
 ) -> list[str]:
     """Every value of every parameter must suit a block that the place can have.
 
     Returns the inherited parameters that none of its blocks reads.
     """
-    kind, registry = ("head", HEADS) if place == "head" else ("block", BLOCKS)
+    kind = "head" if place == "head" else "block"
     own = () if kind == "head" else STAGE_KEYS
     for key in (kind,) if kind == "head" else (kind, "width"):
         if key not in given:
             raise InputError(f"{where}: {place}.{key} is missing")
     names = _values_of(given[kind])
-    classes = [find(registry, name, kind, f"{where}: {place}.{kind}") for name in names]
+    options = _options(place, forms)
+    chosen = [find(options, name, kind, f"{where}: {place}.{kind}") for name in names]
     unread = []
     for key, entry in given.items():
         if key == kind or (key == "width" and entry == SAME and place != "stem"):
@@ -152,13 +175,13 @@ def _check_place(
         spot = f"{where}: {place}.{key}"
         if key in own:
             _check_numbers(entry, spot, whole=key != "width")
-        elif readers := [cls for cls in classes if key in {f.name for f in fields(cls)}]:
+        elif readers := [cls for cls, free in chosen if key in free]:
             for value, cls in product(_values_of(entry), readers):
                 validated(cls, {key: value}, f"{where}: {place}")
         elif key in inherited:
             unread.append(key)
         else:
-            known = {f.name for cls in classes for f in fields(cls)}
+            known = {field for _, free in chosen for field in free}
             raise InputError(
                 f"{spot}: no such parameter of {', '.join(map(str, names))}; "
                 f"{hint(key, sorted(known | set(own)))}"
@@ -166,12 +189,23 @@ def _check_place(
     return unread
 
 
+def _options(place: str, forms: Mapping[str, Form]) -> Mapping[str, tuple[type, tuple[str, ...]]]:
+    """What a place may hold by name: the class, and those of its fields that the place sets."""
+    if place == "head":
+        return {name: (cls, tuple(f.name for f in fields(cls))) for name, cls in HEADS.items()}
+    return {name: (form.cls, form.free) for name, form in forms.items()}
+
+
 def _check_defaults(
-    where: str, defaults: Mapping[str, Any], entries: Mapping[str, Any], stages: int
+    where: str,
+    defaults: Mapping[str, Any],
+    entries: Mapping[str, Any],
+    forms: Mapping[str, Form],
+    stages: int,
 ) -> None:
     """A default that no block of any stage reads is a slip of the pen."""
     names = {v for i in range(stages) for v in _values_of(entries[f"stages.{i}.block"])}
-    known = {f.name for name in names for f in fields(BLOCKS[str(name)])} | set(STAGE_KEYS)
+    known = {field for name in names for field in forms[str(name)].free} | set(STAGE_KEYS)
     for key in defaults:
         if key not in known:
             raise InputError(

@@ -26,6 +26,7 @@ from nas.blocks import (
     Fire,
     Ghost,
     Head,
+    Identity,
     Inception,
     InvertedResidual,
     PoolBlock,
@@ -45,7 +46,7 @@ from nas.cost import cost
 from nas.graph import Graph, record
 from nas.layers import Activation, Conv, Layer, Pool
 
-SEARCHED = [family for family in FAMILIES if not isinstance(family, PoolBlock)]
+SEARCHED = [family for family in FAMILIES if not isinstance(family, Identity | PoolBlock)]
 WIDTHS = (8, 16, 24, 32, 40, 80, 112, 240)
 
 
@@ -116,6 +117,13 @@ def test_groups_are_legal_for_any_widths(cls, groups, inputs, width, stride):
     for node in graph.nodes:
         if isinstance(node.layer, Conv) and node.layer.groups not in (1, node.layer.inputs):
             assert groups % node.layer.groups == 0
+
+
+def test_a_layer_left_out_is_nothing_or_a_projection():
+    assert paths(graph_of(Identity(), 16, 16)) == []
+    for width, stride in ((24, 1), (16, 2)):
+        conv = layer_at(graph_of(Identity(), 16, width, stride), "conv")
+        assert (conv.kernel, conv.norm, conv.act) == ((1, 1), True, None)
 
 
 # Convolutions ------------------------------------------------------------------------------------
@@ -442,7 +450,7 @@ class Thawed:
 def test_names_are_those_of_yaml():
     assert {name for name, cls in BLOCKS.items() if cls.__module__.startswith("nas.")} == {
         *("conv", "depthwise_separable", "inverted_residual", "shuffle_v1", "shuffle_v2"),
-        *("fire", "ghost", "inception", "pool"),
+        *("fire", "ghost", "inception", "pool", "identity"),
     }
     assert {"classifier", "conv_classifier", "embedding"} <= HEADS.keys()
     assert name_of(ShuffleV2()) == "shuffle_v2" and name_of(Embedding()) == "embedding"

@@ -25,7 +25,7 @@ from nas.records import read_lines
 from nas.reference import published
 from nas.show import print_latencies
 
-VERBS = ("search", "profile", "show", "spaces", "front", "train", "export")
+VERBS = ("search", "profile", "show", "spaces", "front", "trust", "train", "export")
 COUNTS = ["name", "resolution", "params", "macs", "activations", "memory_bytes"]
 ARCH = """
 input: [3, 64, 64]

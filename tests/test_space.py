@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -20,8 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.arch import Architecture, graph_id, trace
-from nas.blocks import BLOCKS, name_of
+from nas.blocks import BLOCKS, Ghost, name_of
 from nas.cost import cost
+from nas.encoding import encoder
 from nas.errors import InputError
 from nas.graph import Graph
 from nas.reference import NETWORKS, load
@@ -352,6 +354,45 @@ def test_a_published_network_is_a_point(network):
         assert graph_id(found) == graph_id(load(network))
 
 
+BENCH = Path(os.environ.get("NAS_TEST_DATA", "")) / "nas_bench_macro.csv"
+# layers → params, MACs
+BENCH_SAMPLE = {
+    "00000000": (387_882, 7_713_280),
+    "00000001": (791_594, 14_115_328),
+    "02000000": (448_298, 22_753_792),
+    "11111111": (1_588_874, 53_246_464),
+    "12012012": (2_014_602, 67_092_992),
+    "21102210": (1_375_466, 58_327_552),
+    "22222222": (2_932_586, 105_660_928),
+}
+
+
+def bench_cost(layers: str) -> tuple[int, int]:
+    """Params and MACs of a network of NAS-Bench-Macro by its layers, as 01200000."""
+    space = space_of("nas_bench_macro").bind(resolution=32, classes=10)
+    choices = zip(space.parameters.items(), layers, strict=True)
+    found = space.candidate({path: p.values[int(c)] for (path, p), c in choices}).cost
+    return found.params, found.macs
+
+
+@pytest.mark.parametrize("layers", BENCH_SAMPLE)
+def test_nas_bench_macro_counts_as_published(layers):
+    assert bench_cost(layers) == BENCH_SAMPLE[layers]
+
+
+@pytest.mark.skipif(not BENCH.is_file(), reason="NAS_TEST_DATA has no nas_bench_macro.csv")
+def test_all_of_nas_bench_macro_counts_as_published():
+    with BENCH.open() as file:
+        rows = {row["arch"]: (int(row["params"]), int(row["macs"])) for row in csv.DictReader(file)}
+    assert len(rows) == space_of("nas_bench_macro").size == 3**8
+    assert {layers: bench_cost(layers) for layers in rows} == rows
+
+
+def test_where_left_out_layers_stand_makes_no_difference():
+    space = space_of("nas_bench_macro").bind(resolution=32, classes=10)
+    assert len({space.candidate(params).id for params in space.settings()}) == 3969
+
+
 def test_no_published_stage_table_was_forgotten():
     tables = {
         name
@@ -525,7 +566,7 @@ KEYS = ("kernel", "expansion", "groups", "ratio", "squeeze", "attention", "activ
 
 def test_mobile_has_every_family():
     assert set(space_of("mobile").parameters["stages.0.block"].values) == INACTIVE.keys()
-    assert {name_of(family) for family in FAMILIES} == INACTIVE.keys() | {"pool"}
+    assert {name_of(family) for family in FAMILIES} == INACTIVE.keys() | {"pool", "identity"}
 
 
 @pytest.mark.parametrize("block", INACTIVE)
@@ -588,6 +629,33 @@ head: {head: classifier}
 """)
     assert set(space.parameters) == {"stages.0.groups"}
     assert space.architecture({"stages.0.groups": 1}).stages[0].depth == 2
+
+
+NAMED = """
+blocks:
+  small: {block: ghost, kernel: 3, ratio: 4}
+  large: {block: ghost, kernel: 5, ratio: 2, attention: se}
+stem: {block: conv, width: 8}
+defaults: {block: {choice: [small, large, fire]}, attention: {choice: [none, cbam]}}
+stages: [{width: 16}, {width: 24, block: large, expansion: {choice: [2, 3]}}]
+head: {head: classifier}
+"""
+
+
+def test_a_space_may_name_blocks_with_settings():
+    space = space_from(NAMED).bind(resolution=32)
+    assert set(space.parameters) == {"stages.0.block", "stages.0.attention", "stages.1.expansion"}
+    params = {"stages.0.block": "small", "stages.0.attention": "cbam", "stages.1.expansion": 3}
+    first, second = (stage.block for stage in space.architecture(params).stages)
+    assert first == Ghost(kernel=3, ratio=4, attention="cbam")
+    assert second == Ghost(kernel=5, ratio=2, attention="se", expansion=3)
+
+
+def test_what_a_name_settles_is_encoded():
+    space = space_from(NAMED).bind(resolution=32)
+    encode, start = encoder(space), next(space.settings())
+    rows = {encode(space.candidate({**start, "stages.0.block": n}))[1] for n in ("small", "large")}
+    assert len(rows) == 2
 
 
 def test_bind():
@@ -715,6 +783,16 @@ WRONG = {
     "head.head is": [("head: classifier, ", "", "missing")],
     "defaults: expected a mapping, got": [("{kernel: {choice: [3, 5]}}", "3", "3")],
     "stages.1: expected a mapping, got": [("  - {block: conv", "  - 3\n  - {block: conv", "3")],
+    "blocks.conv: expected a name": [
+        ("about:", "blocks: {conv: {block: ghost}}\nabout:", "that no block has"),
+    ],
+    "blocks.b.block: unknown block": [
+        ("about:", "blocks: {b: {block: goats}}\nabout:", "'goats'; did you mean ghost?"),
+    ],
+    "blocks.b.ratios: ghost has no such parameter;": [
+        ("about:", "blocks: {b: {block: ghost, ratios: 2}}\nabout:", "did you mean ratio"),
+    ],
+    "blocks.b: block is": [("about:", "blocks: {b: {kernel: 3}}\nabout:", "missing")],
     "unknown key 'stags';": [("stages:\n", "stags:\n", "did you mean stages?")],
 }
 CASES = [(*edit, f"{said} {edit[2]}") for said, edits in WRONG.items() for edit in edits]

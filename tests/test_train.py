@@ -142,6 +142,14 @@ def test_stem_stride_1_keeps_more_of_the_map():
     assert evaluate(SMALL, task(stem_stride=1), seed=0) != evaluate(SMALL, task(), seed=0)
 
 
+@pytest.mark.parametrize(("width", "channels"), [(1.0, (8, 16)), (0.5, (8, 8)), (2.0, (16, 32))])
+def test_a_proxy_may_be_thinner(width, channels):
+    module = proxy_module(SMALL, task(width=width), 10, seed=0)
+    stem, block = (module.get_submodule(n) for n in ("stem.conv", "stages.0.0.pointwise.conv"))
+    assert (stem.conv.out_channels, block.out_channels) == channels
+    assert module(torch.zeros(2, 3, 16, 16)).shape == (2, 10)
+
+
 def test_the_subset_holds_the_classes_in_their_proportions():
     images, validation = proxy_images(task(subset=100), 16)
     assert (len(images), len(validation)) == (100, 359)
@@ -181,6 +189,7 @@ def test_a_task_is_known_by_what_an_accuracy_depends_on():
         ({"momentum": 1.0}, "recipe: momentum: expected 0 up to 1, got 1.0"),
         ({"label_smoothing": -0.1}, "recipe: label_smoothing: expected 0 up to 1, got -0.1"),
         ({"weight_decay": -1.0}, "recipe: weight_decay: expected 0 or more, got -1.0"),
+        ({"width": 0.0}, "recipe: width: expected a number above zero, got 0.0"),
         ({"stem_stride": 3}, "recipe: stem_stride: expected 1 or 2, got 3"),
     ],
 )

@@ -17,7 +17,7 @@ from nas.blocks.base import (
 from nas.blocks.ghostnet import Ghost, ghost_module, pointwise
 from nas.blocks.heads import Classifier, ConvClassifier, Embedding, PoolBlock
 from nas.blocks.inception import Inception
-from nas.blocks.mobilenet import ConvBlock, DepthwiseSeparable, InvertedResidual
+from nas.blocks.mobilenet import ConvBlock, DepthwiseSeparable, Identity, InvertedResidual
 from nas.blocks.shufflenet import ShuffleV1, ShuffleV2
 from nas.blocks.squeezenet import Fire
 
@@ -33,6 +33,7 @@ __all__ = [
     "Fire",
     "Ghost",
     "Head",
+    "Identity",
     "Inception",
     "InvertedResidual",
     "PoolBlock",

@@ -1,4 +1,4 @@
-"""Convolution–BN–activation and the MobileNet blocks."""
+"""Convolution–BN–activation, nothing at all, and the MobileNet blocks."""
 
 from __future__ import annotations
 
@@ -42,6 +42,19 @@ class ConvBlock:
             act=self.activation,
         )
         return attend(y, self.attention, self.squeeze)
+
+
+@block
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """x itself, and BN(1x1 conv(x)) where stride or width change: a layer left out.
+
+    The layer 0 of NAS-Bench-Macro, arXiv:2103.11922.
+    """
+
+    def __call__(self, x: Tensor, width: int, stride: int) -> Tensor:
+        same = stride == 1 and x.channels == width
+        return x if same else x.conv(width, 1, stride, act=None)
 
 
 @block

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 
 from nas.blocks import import_blocks
-from nas.cli import export, front, latency, profile, report, search, show, spaces, train
+from nas.cli import export, front, latency, profile, report, search, show, spaces, train, trust
 from nas.cli.shared import INTERRUPTED, PROGRAM, Parser, fail, reason
 from nas.errors import ClusterError, InputError
 
-VERBS = (search, profile, show, spaces, front, report, train, export, latency)
+VERBS = (search, profile, show, spaces, front, report, trust, train, export, latency)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -23,8 +23,8 @@ from nas.errors import ClusterError, InputError
 if TYPE_CHECKING:
     from nas.run import Run
 
-RESUMABLE = {"trials", "time", "storage", "resume", "quiet", "json", "run", "verb", "blocks"}
-RESUMABLE |= set(OPTIONS)
+CHANGEABLE = {"trials", "time", "storage", "confirm", *OPTIONS}
+RESUMABLE = {*CHANGEABLE, "resume", "quiet", "json", "run", "verb", "blocks"}
 
 
 def add(verbs: Any) -> None:
@@ -37,27 +37,27 @@ def add(verbs: Any) -> None:
     what.add_argument("--baselines", metavar="NAME,…", help="published networks, drawn beside")
     what.add_argument("--blocks", action="append", metavar="MODULE", help="with blocks of your own")
     add_table_options(what)
-    on = parser.add_argument_group("on which data, trained how")
+    on = parser.add_argument_group("on which data, trained and timed how")
     on.add_argument(
         "--data",
         metavar="NAME|PATH",
         help="digits (default), fashion-mnist, cifar10, folder, .npz, module:function",
     )
     on.add_argument("--data-dir", metavar="DIR", help="where the files of a named set lie")
-    on.add_argument("--recipe", metavar="FILE", help="YAML: epochs, batch, subset, learning_rate…")
+    on.add_argument("--recipe", metavar="NAME|FILE", help="quick, standard, thorough, or a YAML")
     on.add_argument("--epochs", type=int, metavar="N", help="of each brief training")
     on.add_argument("--rungs", metavar="N,N", help="epochs after which a training may be stopped")
     on.add_argument("--proxy-resolution", type=int, metavar="PX", help="pixels of training (32)")
     on.add_argument("--device", metavar="cpu|cuda", help="to train on (cpu)")
-    timed = parser.add_argument_group("timed by what")
-    timed.add_argument("--backend", metavar="NAME", help="inference engine (onnxruntime)")
-    timed.add_argument("--threads", type=int, metavar="N", help="of the engine (1)")
-    timed.add_argument("--latency-table", metavar="FILE", help="estimates; see nas latency")
-    timed.add_argument("--force-table", action="store_true", help="also of another device")
+    on.add_argument("--backend", metavar="NAME", help="inference engine (onnxruntime)")
+    on.add_argument("--threads", type=int, metavar="N", help="of the engine (1)")
+    on.add_argument("--latency-table", metavar="FILE", help="estimates; see nas latency")
+    on.add_argument("--force-table", action="store_true", help="also of another device")
     how = parser.add_argument_group("how, and how long")
     how.add_argument("--sampler", metavar="NAME", help="cost-aware (default), nsga2, tpe, random")
     how.add_argument("--trials", type=int, metavar="N", help="in all (40)")
     how.add_argument("--time", metavar="30m", help="end then at the latest: 90s, 30m, 1h30m")
+    how.add_argument("--confirm", type=int, metavar="N", help="train N of the front again, longer")
     how.add_argument("--from", dest="prior", nargs="+", metavar="RUN", help="with their results")
     how.add_argument("--seed", type=int, metavar="N", help="of all that is random (0)")
     add_execution_options(how)
@@ -78,8 +78,8 @@ def _search(options: argparse.Namespace) -> int:
     if options.resume and (other := sorted(given - RESUMABLE)):
         flag = {"prior": "from"}.get(other[0], other[0].replace("_", "-"))
         raise InputError(
-            f"--{flag}: a run that goes on keeps its settings; only --trials, --time, --storage "
-            "and where it runs may change"
+            f"--{flag}: a run that goes on keeps its settings; only --trials, --time, --confirm, "
+            "--storage and where it runs may change"
         )
     from nas.driver import resume, search
     from nas.progress import Live, Progress
@@ -92,7 +92,8 @@ def _search(options: argparse.Namespace) -> int:
     }
     try:
         if options.resume:
-            run = resume(options.resume, trials=options.trials, storage=options.storage, **session)
+            changes = {name: getattr(options, name) for name in ("trials", "confirm", "storage")}
+            run = resume(options.resume, **changes, **session)
         else:
             run = search(**_search_settings(options), **session)
     except (KeyboardInterrupt, OSError, ClusterError) as error:
@@ -110,9 +111,9 @@ def _search(options: argparse.Namespace) -> int:
 def _search_settings(options: argparse.Namespace) -> dict[str, Any]:
     from nas.recipe import Recipe
 
-    recipe = Recipe.from_yaml(options.recipe) if options.recipe else Recipe()
+    recipe = Recipe.load(options.recipe) if options.recipe else Recipe()
     fields = {"epochs": options.epochs, "proxy_resolution": options.proxy_resolution}
-    named = ["space", "data", "data_dir", "budget", "trials", "sampler", "resolution"]
+    named = ["space", "data", "data_dir", "budget", "trials", "confirm", "sampler", "resolution"]
     named += ["device", "seed", "out", "backend", "threads", "prior", "latency_table", "storage"]
     settings = {k: getattr(options, k) for k in named if getattr(options, k) is not None}
     for key in ("objectives", "baselines"):
@@ -135,16 +136,21 @@ def parse_rungs(text: str) -> tuple[int, ...]:
 
 def _print_run(run: Run, *, as_json: bool) -> None:
     from nas.show import front_rows, print_front
+    from nas.trust import trust
 
     if as_json:
         states = run.trials["state"].value_counts().to_dict()
         found = {"run": str(run.path), "trials": len(run.records), "states": states}
         found |= {"seed": run.info["settings"]["seed"], "hypervolume": run.hypervolume}
-        return print_json(found | {"front": front_rows(run.front)})
+        known = trust(run)
+        found |= {"front": front_rows(run.front), "trust": known and known.to_dict()}
+        return print_json(found)
     if run.front.empty:
         print(f"No trial has finished; go on with: nas search --resume {run.path}")
         return None
     print_front(run.front, run.objectives)
+    if known := trust(run):
+        print(f"{known.sentence}; see nas trust {run.path}")
     best = run.front.iloc[-1]["number"]
     print(f"Files: {run.path}/front.csv, front.png, architectures/NUMBER.yaml")
     print(f"Next: nas profile {run.path}:{best} --layers --latency")

@@ -1,0 +1,77 @@
+"""How a model of a few full trainings ranks all others: proxy_model.csv; the harness is proxy.py.
+
+The search's own model, a Gaussian process on what `nas.encoding` makes of a network, sees one
+seed's full training of some random networks and predicts 1,000 others'. Intervals are over 40 draws
+of the networks that it sees. `activations` adds that count to the size of a network, which a
+network's width and depth tell already. Seconds stay empty: full trainings took their authors hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from proxy import KEYS, Network, counts, networks, tau, write
+
+from nas.cost import cost
+from nas.encoding import encoder
+from nas.samplers.surrogate import GaussianProcess, Warp, fit, start
+from nas.space import Candidate
+from nas.space_file import load_space
+
+DRAWS, SEEN = 40, (5, 10, 20, 40, 80)
+
+
+def scaled(columns: np.ndarray) -> np.ndarray:
+    """A group of columns with mean 0 and, in all, variance 1, as the sampler scales them."""
+    spread = columns.std(axis=0)
+    return (columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1) / spread.size**0.5
+
+
+def features(judged: tuple[Network, ...], activations: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(networks, columns) of numbers, and the group of each column."""
+    encode = encoder(load_space("nas_bench_macro").bind(resolution=32, classes=10))
+    rows = [encode(Candidate({}, n.arch, cost(n.arch))) for n in judged]
+    size, form = (np.array(group, dtype=float) for group in zip(*rows, strict=True))
+    if activations:
+        size = np.column_stack([size, np.log2(counts("activations", judged))])
+    groups = np.repeat((0, 1), (size.shape[1], form.shape[1]))
+    return np.hstack([scaled(size), scaled(form)]), groups
+
+
+def taus(seen: int, activations: bool) -> Iterator[tuple[float, float]]:
+    """τ over all the others and over their better half, for each draw."""
+    judged = networks("judge", 1000 + max(SEEN))
+    rows, groups = features(judged, activations)
+    told = np.array([network.accuracies[0] for network in judged])
+    truth = np.array([network.accuracy for network in judged])
+    for draw in range(DRAWS):
+        order = np.random.default_rng(draw).permutation(len(judged))
+        known, others = order[:seen], order[max(SEEN) :]
+        values = Warp.fit(told[known])(told[known])
+        theta = fit(start(groups), groups, rows[known], values)
+        model = GaussianProcess.condition(theta, groups, rows[known], values)
+        found, real = model.predict(rows[others])[0], truth[others]
+        best = real >= np.median(real)
+        yield tau(found, real), tau(found[best], real[best])
+
+
+def line(seen: int, activations: bool) -> dict[str, Any]:
+    found = np.array(list(taus(seen, activations)))
+    low, high = np.quantile(found, (0.025, 0.975), axis=0)
+    name = "prediction, with activations" if activations else "prediction"
+    facts = {"way": f"model of {seen} full trainings", "score": name, "part": "judge"}
+    figures = {}
+    for i, key in enumerate(KEYS):
+        values = {key: found[:, i].mean(), f"{key}_low": low[i], f"{key}_high": high[i]}
+        figures |= {k: round(float(v), 3) for k, v in values.items()}
+    return {**facts, "networks": 1000, **figures}
+
+
+def main() -> None:
+    write("model", [line(seen, more) for seen in SEEN for more in (False, True)])
+
+
+if __name__ == "__main__":
+    main()

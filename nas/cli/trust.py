@@ -1,0 +1,70 @@
+"""`nas trust`: how far a run's ranking can be believed."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from nas.cli.shared import add_json, add_verb, print_json
+from nas.errors import InputError
+
+if TYPE_CHECKING:
+    from nas.trust import Trust
+
+
+def add(verbs: Any) -> None:
+    about, usage = "say how far a run's ranking can be believed", "RUN [RUN...] [options]"
+    parser = add_verb(verbs, "trust", about, _trust, usage)
+    parser.add_argument("run_path", metavar="RUN", help="folder of a search")
+    parser.add_argument(
+        "others", nargs="*", metavar="RUN", help="of other seeds, on the same task: their noise"
+    )
+    add_json(parser)
+
+
+def _trust(options: argparse.Namespace) -> None:
+    from nas.run import Run
+    from nas.trust import trust
+
+    run = Run(options.run_path)
+    found = trust(run, [Run(path) for path in options.others])
+    if found is None:
+        raise InputError(f"{run.path}: no trial is complete, so there is nothing to believe")
+    return print_json(found.to_dict()) if options.json else _print(found)
+
+
+def _print(found: Trust) -> None:
+    print(f"{found.run}: {found.trials} complete trials. {found.sentence}.")
+    if found.ceiling is not None:
+        print(
+            f"The images' noise alone leaves τ {found.ceiling:.2f} between these accuracies and "
+            f"those on endless images; one image is {100 * found.finest:.2g} points."
+        )
+    if found.seeds is not None:
+        print(
+            f"Seeds: {found.repeated} networks trained more than once differ by a standard "
+            f"deviation of {100 * found.seeds:.2g} points, the images' is {100 * found.error:.2g}."
+        )
+    for number, others in found.ties.items():
+        if others:
+            print(f"  trial {number} is not told from {', '.join(map(str, others))}")
+    _print_confirmed(found)
+
+
+def _print_confirmed(found: Trust) -> None:
+    from nas.show import make_table, print_table
+
+    if not found.confirmed:
+        print(
+            f"Nothing is confirmed; longer trainings: nas search --resume {found.run} --confirm 5"
+        )
+        return
+    table = make_table("Confirmed by longer trainings", "trial", "searched", "confirmed")
+    for c in sorted(found.confirmed, key=lambda c: -c.confirmed):
+        cells = (f"{100 * value:.2f} ± {100 * error:.2f} %" for value, error in (
+            (c.accuracy, c.accuracy_error), (c.confirmed, c.confirmed_error)))  # fmt: skip
+        table.add_row(str(c.number), *cells)
+    print_table(table)
+    if found.agreement:
+        a = found.agreement
+        print(f"τ of the two orders of {a.count}: {a.tau:.2f} (95 %: {a.low:.2f} to {a.high:.2f})")

@@ -1,0 +1,65 @@
+"""The last step of a search: the front's candidates trained alone, once more and longer.
+
+A search compares brief trainings. What decides its front are a few of them, and those few can be
+trained for as long as the search allows: `--confirm N`. Their results stand beside the search's, in
+confirmed.jsonl, and tell how far its ranking can be believed (`nas trust`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from nas.budget import Budget
+from nas.evaluate import Task
+from nas.executors import Job, train
+from nas.metrics import METRICS
+from nas.recipe import PRESETS, Recipe
+from nas.records import COMPLETE, FAILED, Trial
+
+LONGER = 3  # times the search's own epochs, where these are more than the preset's
+
+
+def confirming(recipe: Recipe) -> Recipe:
+    """The preset `thorough`, longer where the search's own recipe is long."""
+    preset = PRESETS["thorough"]
+    return preset.but(
+        epochs=max(preset.epochs, LONGER * recipe.epochs),
+        subset=max(preset.subset, recipe.subset),
+        proxy_resolution=recipe.proxy_resolution,
+        stem_stride=recipe.stem_stride,
+        threads=recipe.threads,
+    )
+
+
+def candidates(
+    trials: Sequence[Trial], objectives: Sequence[str], budget: Budget, count: int
+) -> list[Trial]:
+    """The complete trials within the budget that fall least short of the front, best first.
+
+    A trial falls short by what the most accurate one that costs no more has on it; the front's own
+    by nothing, of these the more accurate come first.
+    """
+    done = [t for t in trials if t.state == COMPLETE and t.result and t.within(budget)]
+    costs = [name for name in objectives if not METRICS[name].maximise]
+
+    def worth(trial: Trial) -> tuple[float, float]:
+        rivals = [t for t in done if all(_value(t, n) <= _value(trial, n) for n in costs)]
+        best = max(_value(t, "accuracy") for t in rivals)
+        return best - _value(trial, "accuracy"), -_value(trial, "accuracy")
+
+    return sorted(done, key=worth)[:count]
+
+
+def confirm(trial: Trial, task: Task) -> Trial:
+    """The trial with the result of a longer training by the same seed, failed where that raised."""
+    longer = replace(task, recipe=confirming(task.recipe))
+    job = Job(trial.number, trial.architecture, longer, trial.seed, longer.recipe.epochs)
+    outcome = train(job, lambda number, epoch, loss: None)
+    if outcome.rung is None:
+        return replace(trial, state=FAILED, result=None, error=outcome.error, sampler={})
+    return replace(trial, result=outcome.rung.result, sampler={})
+
+
+def _value(trial: Trial, name: str) -> float:
+    return trial.value(name) or 0.0
