@@ -53,7 +53,7 @@ def candidates(
 
 def confirm(trial: Trial, task: Task) -> Trial:
     """The trial with the result of a longer training by the same seed, failed where that raised."""
-    longer = replace(task, recipe=confirming(task.recipe))
+    longer = replace(task, recipe=confirming(task.recipe), shared=None)
     job = Job(trial.number, trial.architecture, longer, trial.seed, longer.recipe.epochs)
     outcome = train(job, lambda number, epoch, loss: None)
     if outcome.rung is None:

@@ -39,6 +39,7 @@ from nas.records import (
     FINAL,
     LOGS,
     REJECTED,
+    SHARED,
     TABLE,
     TRIALS,
     Trial,
@@ -86,6 +87,8 @@ def search(
     threads: int = 1,
     latency_table: str | Path | None = None,
     force_table: bool = False,
+    proxy: str = "auto",
+    proxy_time: float | None = None,
     out: str | Path | None = None,
     storage: str | None = None,
     progress: Progress | None = None,
@@ -99,10 +102,11 @@ def search(
     be stopped (`nas.rungs`); `prior`: folders of runs on the same task, whose results are taken
     over; `blocks`: names of the modules that register blocks of one's own; `backend`,
     `threads`: what a network is timed by; `latency_table`: the file of a device's table, which
-    estimates instead, and `force_table` where it is of another device; `out`: the run's folder, by
-    default results/<space>-<time>; `storage`: an Optuna storage that mirrors the trials, a
-    database's URL or a journal file; `execution`: where trials run, and how many at once. Raises
-    InputError before anything is written.
+    estimates instead, and `force_table` where it is of another device; `proxy`: alone, shared or
+    auto (`nas.settings.PROXY`), `proxy_time` the seconds of training a shared network; `out`: the
+    run's folder, by default results/<space>-<time>; `storage`: an Optuna storage that mirrors the
+    trials, a database's URL or a journal file; `execution`: where trials run, and how many at once.
+    Raises InputError before anything is written.
     """
     execution = execution or Execution()
     recipe = (recipe or Recipe()).but(threads=execution.threads)
@@ -129,6 +133,8 @@ def search(
         threads=threads,
         latency_table=None if latency_table is None else str(latency_table),
         force_table=force_table,
+        proxy=proxy,
+        proxy_time=proxy_time,
     )
     folder = Path(out) if out else Path("results") / f"{found.name}-{stamp()}"
     check_free(folder)
@@ -254,6 +260,8 @@ class Search:
             self._tell_of_prior()
             self._tell_of_table()
             try:
+                if self.settings.shares_weights:
+                    self._share_weights()
                 self._loop()
                 self._time_front()
                 self._confirm()
@@ -333,6 +341,20 @@ class Search:
             self.gate, trials, self.device, reference_ms, self.settings.seed, count
         )
         return self.table
+
+    def _share_weights(self) -> None:
+        """Train the shared network that all trials are parts of; it takes part of the time."""
+        from nas.shared.prepare import job_of, prepare  # only where it is asked for
+
+        began = time.monotonic()
+        job = job_of(self.settings, self.gate, self.task, self.folder / SHARED)
+        found = prepare(job, self.progress.say, self.progress.shared_epoch)
+        self.task = replace(self.task, shared=found)
+        self.info["task"]["id"] = self.task.id
+        write_json(self.folder / "run.json", self.info)
+        if self.settings.time:
+            left = self.settings.time - (time.monotonic() - began)
+            self.settings = replace(self.settings, time=max(left, 1.0))
 
     def _loop(self) -> None:
         logs, watch = self.folder / LOGS, self.progress.epoch

@@ -26,6 +26,7 @@ from nas.latency.lock import together
 from nas.net import build, threads
 from nas.recipe import Recipe
 from nas.records import Result
+from nas.shared.checkpoint import Checkpoint
 from nas.space import RESOLUTION, proxy_side
 from nas.training import Diverged, Training, score
 from nas.verify import verify
@@ -37,7 +38,8 @@ GIVEN: dict[tuple[str, str | None], Data] = {}  # data that a worker gets from i
 class Task:
     """What accuracy means in a run: data, recipe and the deployed resolution in pixels.
 
-    `data_id` is the content's hash, so that two names of the same images are one task.
+    `data_id` is the content's hash, so that two names of the same images are one task. With
+    `shared`, an accuracy is that of a part of this shared network, and nothing is trained.
     """
 
     data: str
@@ -46,11 +48,13 @@ class Task:
     recipe: Recipe
     resolution: int = RESOLUTION
     device: str = "cpu"
+    shared: Checkpoint | None = None
 
     @property
     def id(self) -> str:
         """Twelve hex digits of what an accuracy depends on besides architecture and seed."""
         facts = [self.data_id, asdict(self.recipe), self.resolution]
+        facts += [self.shared.id] if self.shared else []
         return hashlib.blake2b(json.dumps(facts).encode(), digest_size=6).hexdigest()
 
 
@@ -86,8 +90,12 @@ def climb(
     """Train up to so many of the recipe's epochs, from the rung `before`; raises as `evaluate`.
 
     By rungs or at once, a training is the same to the bit on the CPU. At the end of the recipe
-    there is no state.
+    there is no state. With a shared network there is one rung, and no training.
     """
+    if task.shared:
+        from nas.shared.scoring import score_part  # which builds on this module
+
+        return Rung(score_part(network, task), None)
     started = time.perf_counter()
     data = cached_data(task.data, task.data_dir)
     side = proxy_side(network.input[1], task.resolution, task.recipe.proxy_resolution)
@@ -124,7 +132,7 @@ def proxy_module(
     module: nn.Module = build(graph, seed)
     if check:
         verify(graph, module)
-    if isinstance(network, Architecture) and (proxy := _proxy(network, task.recipe)) != network:
+    if isinstance(network, Architecture) and (proxy := proxied(network, task.recipe)) != network:
         module = build(trace(proxy), seed)
     if (width := graph.output[0]) != classes:  # an embedding learns through a classifier
         with torch.random.fork_rng(devices=[]):
@@ -133,7 +141,7 @@ def proxy_module(
     return module
 
 
-def _proxy(arch: Architecture, recipe: Recipe) -> Architecture:
+def proxied(arch: Architecture, recipe: Recipe) -> Architecture:
     """The architecture with the stem stride and the widths of a recipe."""
 
     def thin(stage: Stage) -> Stage:

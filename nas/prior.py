@@ -38,6 +38,8 @@ def _difference(info: dict[str, Any], task: Task) -> str:
         return f"its data is {settings['data']!r}, here {task.data!r}"
     if settings["resolution"] != task.resolution:
         return f"its resolution is {settings['resolution']}, here {task.resolution}"
+    if settings.get("proxy") == "shared":
+        return "its accuracies are those of parts of a shared network"
     before, here = asdict(Recipe.from_dict(settings["recipe"])), asdict(task.recipe)
     facts = [f"{k} is {before[k]}, here {here[k]}" for k in here if before[k] != here[k]]
     if not facts:

@@ -47,6 +47,9 @@ class Progress:
     def epoch(self, number: int, epoch: int, loss: float) -> None:
         """An epoch of a trial under way has ended."""
 
+    def shared_epoch(self, done: int, epochs: int, loss: float) -> None:
+        """So many epochs of a shared network's training are done."""
+
     def trial(self, trial: Trial, trials: Sequence[Trial]) -> None:
         """A trial has ended and is on the disk; `trials` are all so far, without architectures."""
 
@@ -74,6 +77,10 @@ class Both(Progress):
     def epoch(self, number: int, epoch: int, loss: float) -> None:
         self.one.epoch(number, epoch, loss)
         self.other.epoch(number, epoch, loss)
+
+    def shared_epoch(self, done: int, epochs: int, loss: float) -> None:
+        self.one.shared_epoch(done, epochs, loss)
+        self.other.shared_epoch(done, epochs, loss)
 
     def trial(self, trial: Trial, trials: Sequence[Trial]) -> None:
         self.one.trial(trial, trials)
@@ -139,6 +146,9 @@ class Live(Progress):
         self.epochs[number] = epoch + 1
         self._describe()
 
+    def shared_epoch(self, done: int, epochs: int, loss: float) -> None:
+        self._show(f"shared network: epoch {done} of {epochs}, loss {loss:.3g}")
+
     def trial(self, trial: Trial, trials: Sequence[Trial]) -> None:
         self.epochs.pop(trial.number, None)
         self._describe()
@@ -161,8 +171,11 @@ class Live(Progress):
         total = self.facts.settings.recipe.epochs
         shown = [f"{n} ({done}/{total})" for n, done in list(self.epochs.items())[:SHOWN]]
         more = f" + {len(self.epochs) - SHOWN}" if len(self.epochs) > SHOWN else ""
+        self._show(f"trial {', '.join(shown)}{more}")
+
+    def _show(self, text: str) -> None:
         if self.task is not None:
-            self.bar.update(self.task, description=f"trial {', '.join(shown)}{more}")
+            self.bar.update(self.task, description=text)
 
     def _join(self, trials: Sequence[Trial]) -> None:
         """Let the front take up trials."""

@@ -6,6 +6,7 @@ device.json           the table that its latencies are estimated from, if any
 logs/NUMBER.log       what a trial's worker printed, and why it was lost
 trials.jsonl          a line a finished trial
 rungs.jsonl           a line a rung passed, and state/NUMBER.safetensors, to go on from there
+shared/               with --proxy shared: the network that all trials are parts of
 final.jsonl           latencies of the front, measured at the end: see docs/files.md
 rejected.jsonl        proposals that a latency budget or a block's error kept from being trials
 confirmed.jsonl       candidates of the front, trained again for longer
@@ -36,8 +37,7 @@ RUNNING = "running"  # only in rungs.jsonl
 TRIALS, RUNGS = "trials.jsonl", "rungs.jsonl"
 FINAL, REJECTED, BASELINES = "final.jsonl", "rejected.jsonl", "baselines.jsonl"
 CONFIRMED = "confirmed.jsonl"
-TABLE = "device.json"
-LOGS = "logs"
+TABLE, SHARED, LOGS = "device.json", "shared", "logs"
 LOCK = ".lock"
 
 

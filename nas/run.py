@@ -173,7 +173,7 @@ def _row(trial: Trial, budget: Budget) -> dict[str, Any]:
             "accuracy": result.accuracy,
             "accuracy_error": standard_error(result.accuracy, result.validation_size),
             "cross_entropy": result.cross_entropy,
-            "epochs": result.rungs[-1][0],
+            "epochs": len(result.curve),
             "validation_size": result.validation_size,
         }
     if latency := trial.latency:

@@ -24,6 +24,12 @@ from nas.recipe import Recipe
 from nas.samplers import check_name
 from nas.space import RESOLUTION
 
+PROXY = {
+    "alone": "a brief training of each candidate",
+    "shared": "one training of a network that all candidates are parts of",
+    "auto": "alone",  # until figures favour the other one for a mixed space
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -33,7 +39,8 @@ class Settings:
     `rungs` are the epochs after which a training may be stopped, none where empty.
     `backend` and `threads` are those of the network that is timed, the recipe has its own threads.
     `latency_table` is the file of a device's table, which stands in for timing; one of another
-    device needs `force_table`.
+    device needs `force_table`. `proxy` says where accuracies come from, `proxy_time` for how many
+    seconds a shared network is trained.
     """
 
     space: str = "mobile"
@@ -57,6 +64,8 @@ class Settings:
     threads: int = 1
     latency_table: str | None = None
     force_table: bool = False
+    proxy: str = "auto"
+    proxy_time: float | None = None
 
     def __post_init__(self) -> None:
         _check_objectives(self.objectives)
@@ -68,6 +77,7 @@ class Settings:
                 raise InputError(f"--{name}: expected 1 or more, got {getattr(self, name)}")
         _check_rungs(self.rungs, self.recipe)
         _check_table(self)
+        _check_proxy(self)
         for name in ("seed", "confirm"):
             if getattr(self, name) < 0:
                 raise InputError(f"--{name}: expected 0 or more, got {getattr(self, name)}")
@@ -81,6 +91,11 @@ class Settings:
     def timed(self) -> bool:
         """Whether latencies matter to this search."""
         return "latency" in self.objectives or "latency" in Budget.parse(self.budget)
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether all candidates are parts of one shared network."""
+        return "shared" in (self.proxy, PROXY[self.proxy])
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Settings:
@@ -111,6 +126,22 @@ def _check_table(settings: Settings) -> None:
         raise InputError("--force-table: expected with --latency-table, which it is about")
     if settings.latency_table and not settings.timed:
         raise InputError("--latency-table: expected latency among the objectives or the budgets")
+
+
+def _check_proxy(settings: Settings) -> None:
+    if settings.proxy not in PROXY:
+        raise InputError(f"--proxy: unknown {settings.proxy!r}; {hint(settings.proxy, PROXY)}")
+    if settings.proxy_time is not None and not settings.proxy_time > 0:
+        raise InputError(f"--proxy-time: expected more than no time, got {settings.proxy_time:g}")
+    if not settings.shares_weights:
+        if settings.proxy_time is not None:
+            raise InputError("--proxy-time: expected with --proxy shared, whose training it limits")
+        return
+    for flag, given in (("rungs", settings.rungs), ("baselines", settings.baselines)):
+        if given:
+            raise InputError(f"--{flag}: expected with --proxy alone, which trains each network")
+    if settings.prior:
+        raise InputError("--from: expected with --proxy alone; a shared network is a run's own")
 
 
 def _check_objectives(objectives: Sequence[str]) -> None:

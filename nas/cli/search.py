@@ -48,12 +48,14 @@ def add(verbs: Any) -> None:
     on.add_argument("--epochs", type=int, metavar="N", help="of each brief training")
     on.add_argument("--rungs", metavar="N,N", help="epochs after which a training may be stopped")
     on.add_argument("--proxy-resolution", type=int, metavar="PX", help="pixels of training (32)")
+    on.add_argument("--proxy", metavar="NAME", help="accuracies: alone, shared, auto")
+    on.add_argument("--proxy-time", metavar="5m", help="of training a shared network (5m)")
     on.add_argument("--device", metavar="cpu|cuda", help="to train on (cpu)")
     on.add_argument("--backend", metavar="NAME", help="inference engine (onnxruntime)")
     on.add_argument("--threads", type=int, metavar="N", help="of the engine (1)")
     on.add_argument("--latency-table", metavar="FILE", help="estimates; see nas latency")
     on.add_argument("--force-table", action="store_true", help="also of another device")
-    how = parser.add_argument_group("how, and how long")
+    how = parser.add_argument_group("how, how long, and into which files")
     how.add_argument("--sampler", metavar="NAME", help="cost-aware (default), nsga2, tpe, random")
     how.add_argument("--trials", type=int, metavar="N", help="in all (40)")
     how.add_argument("--time", metavar="30m", help="end then at the latest: 90s, 30m, 1h30m")
@@ -61,12 +63,11 @@ def add(verbs: Any) -> None:
     how.add_argument("--from", dest="prior", nargs="+", metavar="RUN", help="with their results")
     how.add_argument("--seed", type=int, metavar="N", help="of all that is random (0)")
     add_execution_options(how)
-    files = parser.add_argument_group("files and output")
-    files.add_argument("--out", metavar="DIR", help="the run's folder (results/<space>-<time>)")
-    files.add_argument("--resume", metavar="RUN", help="go on, also for more --trials or --time")
-    files.add_argument("--storage", metavar="URL|FILE", help="mirror for optuna-dashboard")
-    files.add_argument("--quiet", action="store_true", help="no progress")
-    add_json(files)
+    how.add_argument("--out", metavar="DIR", help="the run's folder (results/<space>-<time>)")
+    how.add_argument("--resume", metavar="RUN", help="go on, also for more --trials or --time")
+    how.add_argument("--storage", metavar="URL|FILE", help="mirror for optuna-dashboard")
+    how.add_argument("--quiet", action="store_true", help="no progress")
+    add_json(how)
 
 
 def _search(options: argparse.Namespace) -> int:
@@ -115,12 +116,15 @@ def _search_settings(options: argparse.Namespace) -> dict[str, Any]:
     fields = {"epochs": options.epochs, "proxy_resolution": options.proxy_resolution}
     named = ["space", "data", "data_dir", "budget", "trials", "confirm", "sampler", "resolution"]
     named += ["device", "seed", "out", "backend", "threads", "prior", "latency_table", "storage"]
+    named += ["proxy"]
     settings = {k: getattr(options, k) for k in named if getattr(options, k) is not None}
     for key in ("objectives", "baselines"):
         if getattr(options, key) is not None:
             settings[key] = tuple(getattr(options, key).split(","))
     if options.rungs is not None:
         settings["rungs"] = parse_rungs(options.rungs)
+    if options.proxy_time is not None:
+        settings["proxy_time"] = parse_time(options.proxy_time, "--proxy-time")
     settings["force_table"] = options.force_table
     return settings | {"recipe": recipe.but(**fields), "blocks": tuple(options.blocks or ())}
 

@@ -19,7 +19,7 @@ def to_batch(x: Tensor, side: int, mean: Sequence[float], std: Sequence[float]) 
     x: (b, c, h, w), uint8 or floats in [0, 1]; mean and std: a number a channel, of [0, 1].
     """
     scale = 255.0 if x.dtype == torch.uint8 else 1.0
-    x = _resize(x.float(), side)
+    x = resize(x.float(), side)
     shift, spread = (x.new_tensor(values).view(1, -1, 1, 1) * scale for values in (mean, std))
     x = ((x - shift) / spread).expand(-1, 3, -1, -1)
     return x.contiguous(memory_format=torch.channels_last)
@@ -32,11 +32,12 @@ def resized(images: Images, side: int) -> Images:
     """
     if images.x.shape[2:] == (side, side):
         return images
-    chunks = [_resize(chunk, side) for chunk in torch.split(images.x, CHUNK)]
+    chunks = [resize(chunk, side) for chunk in torch.split(images.x, CHUNK)]
     return Images(torch.cat(chunks), images.y)
 
 
-def _resize(x: Tensor, side: int) -> Tensor:
+def resize(x: Tensor, side: int) -> Tensor:
+    """(b, c, h, w) at side × side, the same object where it is so already."""
     if x.shape[2:] == (side, side):
         return x
     # Antialiasing averages where the image shrinks and changes nothing where it grows.

@@ -1,0 +1,174 @@
+"""From a space to a trained shared network in a folder: said before it begins, and resumable."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from nas.data import Images
+from nas.errors import InputError
+from nas.evaluate import Task, cached_data, proxy_images
+from nas.gate import Gate
+from nas.latency.lock import together
+from nas.net import threads
+from nas.records import write_atomic, write_json
+from nas.settings import Settings
+from nas.shared import checkpoint
+from nas.shared.checkpoint import FACTS, FORMAT, STATE, Checkpoint, read_facts
+from nas.shared.layout import Layout
+from nas.shared.memory import check_memory
+from nas.shared.network import SharedNetwork
+from nas.shared.paths import Paths
+from nas.shared.survey import survey
+from nas.shared.training import SharedRecipe, SharedTraining, shared_recipe
+from nas.space import Space, proxy_side
+from nas.train import Diverged
+
+SECONDS = 300.0  # of training, where nothing else is said
+TIMED = 10  # steps that an epoch's seconds are estimated by
+KEEP = 30.0  # seconds from one state to go on from to the next
+SLOWER = 0.3  # times the learning rate, after a training that diverged
+
+Say: TypeAlias = Callable[[str], None]
+OnEpoch: TypeAlias = Callable[[int, int, float], None]  # epochs done, of how many, mean loss
+Facts: TypeAlias = dict[str, Any]  # shared.json
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A shared network to be trained for a space and a task, in a folder of its own.
+
+    In at most about `seconds`, or for all epochs of the recipe where that is None.
+    """
+
+    space: Space
+    paths: Paths
+    task: Task
+    how: SharedRecipe
+    seconds: float | None
+    seed: int
+    folder: Path
+
+
+def job_of(settings: Settings, gate: Gate, task: Task, folder: Path) -> Job:
+    """What a search asks for: at most a third of its time goes into the shared network."""
+    third = settings.time / 3 if settings.time else math.inf
+    return Job(
+        gate.space,
+        Paths(gate.space, gate.excess),
+        task,
+        SharedRecipe(shared_recipe(task.recipe), task.resolution),
+        settings.proxy_time or min(SECONDS, third),
+        settings.seed,
+        folder,
+    )
+
+
+def prepare(job: Job, say: Say, on_epoch: OnEpoch) -> Checkpoint:
+    """Train the network of a job, go on with it, or take it where it is trained.
+
+    Seconds become epochs before the training begins, by timing some steps; the number is written
+    down, so that all else follows from the seed. Raises InputError where the folder's is of
+    another space or version, memory is short, or the training diverges twice.
+    """
+    layout = survey(job.space)
+    facts = read_facts(job.folder, layout)
+    if found := checkpoint.find(job.folder):
+        return found
+    say(check_memory(job.space, layout, job.how))
+    if facts is None:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        facts = _begin(job, layout)
+    say(f"it is trained for {facts['epochs']} epochs by random architectures within the budget")
+    return _trained(job, layout, facts, say, on_epoch)
+
+
+def _begin(job: Job, layout: Layout) -> Facts:
+    recipe = job.how.recipe
+    facts = {
+        "format": FORMAT,
+        "layout": layout.to_dict(),
+        "how": asdict(job.how),
+        "seed": job.seed,
+        "epochs": recipe.epochs,
+        "learning_rate": recipe.learning_rate,
+        "curve": [],
+        "seconds": 0.0,
+    }
+    if job.seconds:
+        facts["epochs"] = max(1, int(job.seconds / _epoch_seconds(job, layout, facts)))
+    write_json(job.folder / FACTS, facts)
+    return facts
+
+
+def _epoch_seconds(job: Job, layout: Layout, facts: Facts) -> float:
+    images, batch = _images(job), job.how.recipe.batch
+    few = images.take(slice(TIMED * batch))
+    training = _training(job, layout, {**facts, "epochs": 2}, few)
+    with together(), threads(job.how.recipe.threads):
+        training.advance(1)  # the first steps take longer
+        started = time.perf_counter()
+        training.advance(2)
+    return (time.perf_counter() - started) * len(images) / len(few)
+
+
+def _training(job: Job, layout: Layout, facts: Facts, images: Images) -> SharedTraining:
+    recipe = job.how.recipe.but(epochs=facts["epochs"], learning_rate=facts["learning_rate"])
+    return SharedTraining(
+        SharedNetwork(layout, job.seed),
+        images,
+        cached_data(job.task.data, job.task.data_dir),
+        replace(job.how, recipe=recipe),
+        job.paths,
+        seed=job.seed,
+        device=job.task.device,
+    )
+
+
+def _images(job: Job) -> Images:
+    """Training images at the largest proxy's size."""
+    side = proxy_side(job.task.resolution, job.task.resolution, job.how.recipe.proxy_resolution)
+    return proxy_images(replace(job.task, recipe=job.how.recipe), side)[0]
+
+
+def _trained(job: Job, layout: Layout, facts: Facts, say: Say, on_epoch: OnEpoch) -> Checkpoint:
+    """Train to the end; where that diverges, once more with a lower learning rate."""
+    try:
+        return _train(job, layout, facts, on_epoch)
+    except Diverged as error:
+        rate = SLOWER * job.how.recipe.learning_rate
+        if facts["learning_rate"] == rate:
+            curve = ", ".join(f"{loss:.3g}" for loss in facts["curve"]) or "none"
+            raise InputError(
+                f"the shared network diverged with learning rate {rate:g} too: {error}; losses of "
+                f"the epochs before: {curve}"
+            ) from None
+        say(f"{error}; it begins again with learning rate {rate:g}")
+        facts |= {"learning_rate": rate, "curve": []}
+        (job.folder / STATE).unlink(missing_ok=True)
+        write_json(job.folder / FACTS, facts)
+        return _trained(job, layout, facts, say, on_epoch)
+
+
+def _train(job: Job, layout: Layout, facts: Facts, on_epoch: OnEpoch) -> Checkpoint:
+    training, state = _training(job, layout, facts, _images(job)), job.folder / STATE
+    if state.exists():
+        training.load(state.read_bytes())
+    kept, earlier, started = time.monotonic(), facts["seconds"], time.monotonic()
+    for epoch in range(len(training.curve), facts["epochs"]):
+        with together(), threads(job.how.recipe.threads):
+            training.advance(epoch + 1)
+        seconds = round(earlier + time.monotonic() - started, 1)
+        facts |= {"curve": training.curve, "seconds": seconds}
+        on_epoch(epoch + 1, facts["epochs"], training.curve[-1])
+        if time.monotonic() - kept > KEEP and epoch + 1 < facts["epochs"]:
+            write_json(job.folder / FACTS, facts)
+            write_atomic(state, training.save())
+            kept = time.monotonic()
+    facts["steps"] = training.module.steps_by_family()
+    tensors = {n: t for n, t in training.module.state_dict().items() if n != "steps"}
+    return checkpoint.save(job.folder, tensors, facts)

@@ -1,0 +1,72 @@
+"""What an architecture scores with its part of a shared network."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from nas.arch import Architecture, trace
+from nas.data import Data, Images, to_batch
+from nas.evaluate import Task, cached_data, proxied, proxy_images
+from nas.graph import Graph
+from nas.latency.lock import together
+from nas.net import build, threads
+from nas.records import Result
+from nas.shared.checkpoint import Weights, load
+from nas.space import proxy_side
+from nas.train import EVALUATION_BATCH, score
+
+CALIBRATION = 1000  # training images that the statistics of batch norm are of
+
+
+def score_part(network: Architecture | Graph, task: Task) -> Result:
+    """The result of an architecture by its task's shared network.
+
+    On one thread, so that it is the same to the bit in every process on processors of one model.
+    Raises Outgrown where the architecture is not of the space.
+    """
+    started = time.perf_counter()
+    if task.shared is None or not isinstance(network, Architecture):
+        raise TypeError("expected a task with a shared network, and an architecture")
+    data = cached_data(task.data, task.data_dir)
+    side = proxy_side(network.input[1], task.resolution, task.recipe.proxy_resolution)
+    train, validation = proxy_images(task, side)
+    with together(), threads(1):
+        module = module_of(load(task.shared), proxied(network, task.recipe))
+        calibrate(module, train.take(slice(CALIBRATION)), data)
+        accuracy, cross_entropy = score(module, validation, data)
+    return Result(
+        accuracy=accuracy,
+        cross_entropy=cross_entropy,
+        validation_size=len(validation),
+        curve=(),
+        rungs=(),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def module_of(weights: Weights, arch: Architecture) -> nn.Module:
+    """An architecture's own module with its part of the weights."""
+    module = build(trace(arch), seed=0)
+    module.load_state_dict(module.state_dict() | weights.state_dict(arch))
+    return module
+
+
+@torch.no_grad()
+def calibrate(module: nn.Module, images: Images, data: Data) -> None:
+    """Set the statistics of every batch norm to those of `images`, and evaluation mode.
+
+    Those of a shared network are of many architectures, and of no use to any (Guo et al. 2020,
+    arXiv:1904.00420).
+    """
+    module.eval()
+    for norm in (m for m in module.modules() if isinstance(m, _BatchNorm)):
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+        norm.train()
+    for pixels in torch.split(images.x, EVALUATION_BATCH):
+        module(to_batch(pixels, pixels.shape[-1], data.mean, data.std))
+    module.eval()

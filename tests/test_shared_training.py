@@ -1,0 +1,242 @@
+"""Training a shared network: paths within the budget, going on after a kill, scores, searches."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import RECIPE, wait_for
+
+import nas
+from nas.cost import cost
+from nas.errors import InputError
+from nas.evaluate import Task, cached_data, climb
+from nas.shared import checkpoint
+from nas.shared.layout import Layout
+from nas.shared.memory import check_memory
+from nas.shared.paths import Paths
+from nas.shared.prepare import Job, prepare
+from nas.shared.survey import layout_of
+from nas.shared.training import SharedRecipe, shared_recipe
+from nas.space import Space
+from nas.space_file import load_space
+
+DATA = cached_data("digits", None)
+HOW = SharedRecipe(replace(RECIPE, epochs=3, batch=20), resolution=64)
+TINY = load_space("tiny").bind(resolution=64, classes=10)
+
+
+def any_cost(candidate) -> float:
+    return 0.0
+
+
+def job(folder: Path, how: SharedRecipe = HOW, space: Space = TINY, **changes) -> Job:
+    task = Task("digits", None, DATA.id, how.recipe, resolution=64)
+    fields = {"seconds": None, "seed": 0, "folder": folder} | changes
+    return Job(space, Paths(space, any_cost), task, how, **fields)
+
+
+def train(job: Job, said: list[str] | None = None) -> checkpoint.Checkpoint:
+    return prepare(job, [].append if said is None else said.append, lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> checkpoint.Checkpoint:
+    """A shared network of `tiny`, to be read only."""
+    return train(job(tmp_path_factory.mktemp("trained") / "shared"))
+
+
+# Paths --------------------------------------------------------------------------------------------
+
+
+def test_every_value_comes_up_equally_often():
+    drawn = itertools.islice(Paths(TINY, any_cost).draw(random.Random(0)), 24)
+    families = Counter(type(arch.stages[0].block).__name__ for arch in drawn)
+    assert set(families.values()) == {6}
+
+
+def test_paths_are_within_the_budget_and_of_all_families():
+    def excess(candidate):
+        return candidate.cost.macs / 2e6 - 1
+
+    drawn = list(itertools.islice(Paths(TINY, excess).draw(random.Random(0)), 40))
+    assert max(cost(arch).macs for arch in drawn) <= 2e6
+    families = Counter(type(stage.block).__name__ for arch in drawn for stage in arch.stages)
+    assert len(families) == 4 and min(families.values()) >= 20
+
+
+def test_the_largest_and_the_smallest():
+    paths = Paths(TINY, any_cost)
+    sample = [TINY.candidate(TINY.sample(random.Random(n))).cost.macs for n in range(50)]
+    assert cost(paths.smallest).macs <= min(sample)
+    assert cost(paths.largest).macs >= max(sample)
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+def test_a_network_is_trained_and_reports_the_steps_of_its_weights(trained):
+    facts = json.loads((Path(trained.path) / "shared.json").read_text())
+    assert len(facts["curve"]) == facts["epochs"] == 3 and facts["seconds"] > 0
+    assert facts["steps"]["conv"] == {"fewest": 15, "median": 15, "most": 15}
+    assert 0 < facts["steps"]["ghost"]["median"] < 15
+    assert not (Path(trained.path) / "state.safetensors").exists()
+
+
+def test_a_seed_decides_all_weights(trained, tmp_path):
+    assert train(job(tmp_path / "again")).id == trained.id
+    assert train(job(tmp_path / "other", seed=1)).id != trained.id
+
+
+def test_a_training_goes_on_to_the_bit(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr("nas.shared.prepare.KEEP", -1.0)
+
+    def stop(done, *_):
+        if done == 3:  # the state of the second epoch is on the disk
+            raise KeyboardInterrupt
+
+    here, said = job(tmp_path / "cut"), []
+    with pytest.raises(KeyboardInterrupt):
+        prepare(here, said.append, stop)
+    assert (here.folder / "state.safetensors").exists()
+    assert checkpoint.find(here.folder) is None
+    assert train(here).id == trained.id
+    assert train(here, again := []).id == trained.id and again == []
+
+
+@pytest.mark.parametrize(
+    "how",
+    [replace(HOW, paths=2), replace(HOW, paths=3, sandwich=True)],
+    ids=["several", "sandwich"],
+)
+def test_several_paths_a_step(how, tmp_path):
+    facts_of = job(tmp_path / "x", how)
+    train(facts_of)
+    facts = json.loads((facts_of.folder / "shared.json").read_text())
+    assert facts["steps"]["conv"]["most"] == 15 * how.paths
+    assert all(0 < loss < 10 for loss in facts["curve"])
+
+
+def test_a_training_that_diverges_begins_again_once(tmp_path):
+    wild = replace(HOW, recipe=replace(HOW.recipe, learning_rate=1e30))
+    with pytest.raises(
+        InputError, match=r"diverged with learning rate 3e\+29 too: the loss became"
+    ):
+        train(job(tmp_path / "x", wild), said := [])
+    assert "begins again with learning rate 3e+29" in said[-1]
+
+
+def test_seconds_become_epochs(tmp_path):
+    here = job(tmp_path / "x", replace(HOW, recipe=replace(HOW.recipe, epochs=500)), seconds=0.01)
+    train(here)
+    assert json.loads((here.folder / "shared.json").read_text())["epochs"] == 1
+
+
+def test_a_space_beyond_the_memory_is_refused():
+    layout = layout_of([TINY.architecture(TINY.sample(random.Random(0)))])
+    assert "M parameters, training takes" in check_memory(TINY, layout, HOW)
+    huge = Layout({}, {}, {}, {"x": {"bias": (10**13,)}}, {})
+    with pytest.raises(InputError, match=r"takes 120000\.0 GB .* GB of memory are free: expected"):
+        check_memory(TINY, huge, HOW)
+
+
+def test_the_recipe_of_brief_trainings_as_that_of_a_shared_network():
+    found = shared_recipe(nas.recipe.Recipe(proxy_resolution=16, batch=20))
+    assert (found.proxy_resolution, found.batch, found.learning_rate) == (16, 20, 0.1)
+
+
+# Checkpoints and scores ---------------------------------------------------------------------------
+
+
+def test_a_checkpoint_of_another_space_is_refused(trained):
+    other = load_space("mobilenet_v2").bind(resolution=64, classes=10)
+    with pytest.raises(InputError, match="it is of another space, or of another version"):
+        train(job(Path(trained.path), space=other))
+
+
+def test_a_checkpoint_of_another_format_is_refused(tmp_path):
+    (tmp_path / "shared.json").write_text('{"format": 2}')
+    with pytest.raises(InputError, match="expected format 1, got 2"):
+        train(job(tmp_path))
+
+
+def test_weights_that_were_changed_are_refused(trained):
+    with pytest.raises(InputError, match="expected the shared network 012345, got another"):
+        checkpoint.load(replace(trained, id="012345"))
+
+
+def scored(trained, number: int = 0) -> nas.records.Result:
+    task = replace(job(Path()).task, shared=trained)
+    arch = TINY.architecture(TINY.sample(random.Random(number)))
+    return climb(arch, task, seed=0, epochs=1).result
+
+
+def test_scores_are_equal_to_the_bit_in_another_process(trained):
+    here = scored(trained)
+    code = (
+        "import sys, test_shared_training as t; from nas.shared.checkpoint import Checkpoint;"
+        "r = t.scored(Checkpoint(*sys.argv[1:])); print(r.accuracy, r.cross_entropy)"
+    )
+    command = [sys.executable, "-c", code, trained.path, trained.id]
+    found = subprocess.run(
+        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == [str(here.accuracy), str(here.cross_entropy)]
+
+
+def test_a_score_is_that_of_the_validation_part(trained):
+    result = scored(trained)
+    assert result.validation_size == 359 and result.curve == result.rungs == ()
+    assert 0 < result.accuracy < 1 and result.cross_entropy > 0
+    assert scored(trained, 1).cross_entropy != result.cross_entropy
+
+
+def test_a_task_knows_its_shared_network(trained):
+    task = job(Path()).task
+    assert replace(task, shared=trained).id != task.id
+
+
+# Searches -----------------------------------------------------------------------------------------
+
+
+def test_a_search_by_a_shared_network(quick, tmp_path):
+    run = quick(tmp_path / "run", proxy="shared", proxy_time=0.5, trials=3)
+    assert len(run.records) == 3 and {t.state for t in run.records} == {"complete"}
+    assert (run.path / "shared" / "weights.safetensors").exists()
+    again = nas.resume(run.path, trials=4)
+    assert len(again.records) == 4 and again.info["task"]["id"] == run.info["task"]["id"]
+
+
+def test_a_search_killed_while_it_trains_goes_on(spawn, quick_flags, tmp_path):
+    words = [*quick_flags, "--trials", 1, "--out", tmp_path / "run", "--proxy", "shared"]
+    process = spawn("search", *words, "--proxy-time", "2s")
+    wait_for((tmp_path / "run" / "shared" / "shared.json").exists, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    run = nas.resume(tmp_path / "run")
+    assert [trial.state for trial in run.records] == ["complete"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"proxy": "share"}, "--proxy: unknown 'share'; did you mean shared"),
+        ({"proxy": "shared", "proxy_time": 0}, "--proxy-time: expected more than no time"),
+        ({"proxy_time": 5.0}, "--proxy-time: expected with --proxy shared"),
+        ({"proxy": "shared", "baselines": ("mobilenet_v2_x1_0",)}, "--baselines: expected with"),
+        ({"proxy": "shared", "prior": ("x",)}, "--from: expected with --proxy alone"),
+    ],
+    ids=["unknown", "no time", "alone", "baselines", "prior"],
+)
+def test_settings_that_do_not_go_together(quick, tmp_path, settings, message):
+    with pytest.raises(InputError) as error:
+        quick(tmp_path / "run", **settings)
+    assert str(error.value).startswith(message)
