@@ -35,7 +35,8 @@ from nas.evaluate import Task, cached_data, proxy_images, proxy_module
 from nas.recipe import Recipe
 from nas.records import append_line, read_lines
 from nas.space import proxy_side
-from nas.train import Training, score
+from nas.training.brief import Training
+from nas.training.score import score
 
 LOG = Path(__file__).with_suffix(".jsonl")
 BASE = {"proxy_resolution": 16, "subset": 8000, "batch": 64, "learning_rate": 0.03}

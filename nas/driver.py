@@ -347,7 +347,7 @@ class Search:
         from nas.shared.prepare import job_of, prepare  # only where it is asked for
 
         began = time.monotonic()
-        job = job_of(self.settings, self.gate, self.task, self.folder / SHARED)
+        job = job_of(self.settings, self.gate, self.task, self.folder.absolute() / SHARED)
         found = prepare(job, self.progress.say, self.progress.shared_epoch)
         self.task = replace(self.task, shared=found)
         self.info["task"]["id"] = self.task.id
@@ -475,9 +475,12 @@ class Search:
 
     def _confirm(self) -> None:
         """Train the front's candidates again, for longer; a resume goes on with those left."""
-        path = self.folder / CONFIRMED
+        if not self.settings.confirm:
+            return
+        path, run = self.folder / CONFIRMED, Run(self.folder)
         done = {trial.number for trial in read_trials(path, repair=True)}
-        trials = Run(self.folder).records  # the loop keeps no architectures
+        # The loop keeps no architectures, and may know estimates where the front was measured.
+        trials = [replace(t, latency=run.finals.get(t.number, t.latency)) for t in run.records]
         found = candidates(trials, self.settings.objectives, self.budget, self.settings.confirm)
         for trial in found:
             if trial.number not in done:

@@ -92,7 +92,7 @@ class Mirror(Progress):
 
     def _enqueue(self, trial: Trial) -> None:
         self._put += 1
-        self._queue.put(trial)
+        self._queue.put(trial.light())
 
     def _warn(self) -> None:
         """Once, and in the search's own thread, which may be drawing."""
@@ -186,7 +186,7 @@ def _attributes(trial: Trial) -> dict[str, Any]:
         "id": trial.id,
         "seed": trial.seed,
         **trial.cost,
-        "epochs": result.rungs[-1][0] if result else None,
+        "epochs": len(result.curve) if result else None,
         "validation_size": result.validation_size if result else None,
         "latency_ms": latency.get("latency_ms"),
         "latency_source": latency.get("source"),

@@ -7,11 +7,10 @@ hour, is the better one; this one takes a minute or two and knows the space alon
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 
 from nas.arch import trace
-from nas.errors import InputError
+from nas.errors import ClusterError, InputError
 from nas.feasible import random_candidates
 from nas.gate import Gate, excess_of
 from nas.graph import Graph
@@ -34,12 +33,18 @@ def space_table(
     Those within the counted limits of the budget come first. Raises InputError where too few can
     be timed.
     """
-    known = {t.id: _timed(t) for t in trials if t.latency and t.latency["source"] == "measured"}
+    known = {
+        t.id: _timed(t) for t in trials if t.latency and t.latency.get("source") != "estimated"
+    }
     for candidate in _random(gate, seed):
         if len(known) >= max(FEWEST, min(count, NETWORKS)):
             break
-        with contextlib.suppress(Exception):  # an engine may refuse one
+        try:
             known[candidate.id] = candidate.graph, gate.latency(candidate).latency_ms
+        except ClusterError:
+            raise
+        except Exception:
+            continue
     if len(known) < FEWEST:
         raise InputError(
             f"space {gate.space.name}: expected {FEWEST} networks that can be timed, to estimate "

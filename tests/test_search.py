@@ -102,6 +102,9 @@ def test_run_json_tells_how_to_repeat_it(finished):
         "objectives": ["accuracy", "macs"],
         "trials": 8,
         "time": None,
+        "confirm": 0,
+        "proxy": "auto",
+        "proxy_time": None,
         "sampler": "cost-aware",
         "recipe": {
             "epochs": 1,
@@ -115,6 +118,7 @@ def test_run_json_tells_how_to_repeat_it(finished):
             "label_smoothing": 0.1,
             "augment": True,
             "stem_stride": None,
+            "width": 1.0,
         },
         "rungs": [],
         "resolution": 224,

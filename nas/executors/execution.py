@@ -71,7 +71,13 @@ class Execution:
         Raises InputError where they need a GPU that is not here.
         """
         cuda = settings.device == "cuda"
-        check_device(settings.device, here=self.ray is None)
+        trains_here = settings.shares_weights or settings.confirm > 0 or bool(settings.baselines)
+        check_device(settings.device, here=self.ray is None or trains_here)
+        if settings.shares_weights and self.ray not in (None, "local"):
+            raise InputError(
+                f"--ray {self.ray}: expected local with --proxy shared, whose weights stay on this "
+                "machine"
+            )
         cpus, gpus = self.cpus_per_trial, self.gpus_per_trial
         if cuda and self.ray is not None and gpus is None:
             gpus = 1

@@ -115,7 +115,7 @@ class Processes:
         """What a worker has to say: of an epoch, of the end of its job, or that it is gone."""
         try:
             said = busy.worker.pipe.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # the latter in the middle of a message
             return self._lost(busy, None)
         if isinstance(said, Begun):
             busy.deadline = time.monotonic() + self._timeout

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
@@ -37,8 +38,11 @@ def _receive(pipe: Connection, jobs: SimpleQueue[Job]) -> None:
     try:
         while True:
             jobs.put(pipe.recv())
-    except (EOFError, ConnectionResetError):  # the latter where the driver left things unread
+    except (EOFError, OSError):  # the latter where the driver died in the middle of a message
         os._exit(0)
+    except BaseException:  # a job that cannot be read, as its block cannot be imported here
+        traceback.print_exc()
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from nas.shared.paths import Paths
 from nas.shared.survey import survey
 from nas.shared.training import SharedRecipe, SharedTraining, shared_recipe
 from nas.space import Space, proxy_side
-from nas.train import Diverged
+from nas.training.loop import Diverged
 
 SECONDS = 300.0  # of training, where nothing else is said
 TIMED = 10  # steps that an epoch's seconds are estimated by

@@ -17,7 +17,7 @@ from nas.net import build, threads
 from nas.records import Result
 from nas.shared.checkpoint import Weights, load
 from nas.space import proxy_side
-from nas.train import EVALUATION_BATCH, score
+from nas.training.score import BATCH, score
 
 CALIBRATION = 1000  # training images that the statistics of batch norm are of
 
@@ -67,6 +67,6 @@ def calibrate(module: nn.Module, images: Images, data: Data) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all batches
         norm.train()
-    for pixels in torch.split(images.x, EVALUATION_BATCH):
+    for pixels in torch.split(images.x, BATCH):
         module(to_batch(pixels, pixels.shape[-1], data.mean, data.std))
     module.eval()

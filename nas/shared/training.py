@@ -9,6 +9,7 @@ from itertools import islice
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from nas.arch import Architecture
 from nas.data import Data, Images, resize
@@ -18,7 +19,8 @@ from nas.recipe import Recipe
 from nas.shared.network import SharedNetwork
 from nas.shared.paths import Paths
 from nas.space import proxy_side
-from nas.train import Training, epoch_seed
+from nas.training.brief import Training
+from nas.training.loop import epoch_seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +76,17 @@ class SharedTraining(Training):
         self._drawn = self._paths.draw(random.Random(epoch_seed(self.seed, epoch)))
         return super()._epoch(epoch, generator)
 
-    def _gradients(self, x: torch.Tensor, y: torch.Tensor) -> float:
-        total, targets, smoothing = 0.0, y, self.recipe.label_smoothing
-        for arch in self._step():
+    def _loss(self, index: Tensor, generator: torch.Generator) -> Tensor:
+        x, y = self._batch_of(index, generator)
+        losses, targets, smoothing = [], y, self.recipe.label_smoothing
+        for arch in self._drawn_for_a_step():
             logits = self.module(self._resized(x, arch), proxied(arch, self.recipe))
-            loss = F.cross_entropy(logits, targets, label_smoothing=smoothing) / self.how.paths
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
+            losses.append(F.cross_entropy(logits, targets, label_smoothing=smoothing))
             if self.how.sandwich and targets is y:
                 targets, smoothing = logits.detach().softmax(1), 0.0
-        return total
+        return torch.stack(losses).mean()
 
-    def _step(self) -> Iterator[Architecture]:
+    def _drawn_for_a_step(self) -> Iterator[Architecture]:
         """The paths of a step; with a sandwich the largest comes first, since it teaches."""
         if not self.how.sandwich:
             return islice(self._drawn, self.how.paths)

@@ -43,8 +43,11 @@ class Training(Loop):
         return optimiser, schedule
 
     def _loss(self, index: Tensor, generator: torch.Generator) -> Tensor:
+        x, y = self._batch_of(index, generator)
+        return F.cross_entropy(self.module(x), y, label_smoothing=self.recipe.label_smoothing)
+
+    def _batch_of(self, index: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         x, y = self.images.x[index], self.images.y[index].to(self.device)
         if self.recipe.augment:
             x = augment(x, generator, self.data.flip)
-        x = to_batch(x.to(self.device), x.shape[-1], self.data.mean, self.data.std)
-        return F.cross_entropy(self.module(x), y, label_smoothing=self.recipe.label_smoothing)
+        return to_batch(x.to(self.device), x.shape[-1], self.data.mean, self.data.std), y

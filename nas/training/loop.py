@@ -54,7 +54,7 @@ class Loop(ABC):
         """Train until so many epochs are done; raises Diverged."""
         self.module.train()
         for epoch in range(len(self.curve), epochs):
-            with _random_state(_seed_of(self.seed, epoch), self.device) as generator:
+            with _random_state(epoch_seed(self.seed, epoch), self.device) as generator:
                 self.curve.append(self._epoch(epoch, generator))
             if on_epoch:
                 on_epoch(epoch, self.curve[-1])
@@ -125,7 +125,7 @@ def _metadata(saved: bytes) -> dict[str, str]:
     return metadata
 
 
-def _seed_of(seed: int, epoch: int) -> int:
+def epoch_seed(seed: int, epoch: int) -> int:
     """Unlike seeds for the epochs of all trainings."""
     digest = hashlib.blake2b(repr((seed, epoch)).encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big")

@@ -121,8 +121,9 @@ def nodes() -> list[dict[str, float]]:
 
 def room(node: dict[str, float], cpus: float, gpus: float) -> int:
     """How many trials of so many CPUs and GPUs a node takes."""
-    fits = [node.get(kind, 0.0) // need for kind, need in (("CPU", cpus), ("GPU", gpus)) if need]
-    return int(min(fits, default=0))
+    needs = (("CPU", cpus), ("GPU", gpus))
+    fits = [int(node.get(kind, 0.0) / need + 1e-6) for kind, need in needs if need]
+    return min(fits, default=0)
 
 
 def _check_room(execution: Execution) -> None:
