@@ -110,7 +110,7 @@ def test_no_cluster_on_this_machine(quick, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"cpus_per_trial": 64}, "no node has the 64 CPUs and 0 GPUs of a trial; the nodes have 0"),
+        ({"cpus_per_trial": 64}, "no node has the 64 CPUs and 0 GPUs of a trial; the nodes have"),
         ({"gpus_per_trial": 0.5}, "no node has the 1 CPUs and 0.5 GPUs of a trial"),
         ({"latency_resource": "phone"}, "--latency-resource phone: no node of the cluster"),
     ],
