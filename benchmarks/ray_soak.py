@@ -4,8 +4,7 @@ A cluster of a head and two nodes of one CPU, all on this machine. Up to two sec
 has ended, at random by a seed, a worker or the driver is killed by SIGKILL, or a node is lost and
 another one joins; a driver that was killed is begun again by `--resume`. The CSV has a line a kill.
 At the end: every number once, no architecture twice, the budget of trials exact, no line that was
-once on the disk lost. `python benchmarks/ray_soak.py 10` shoots ten times: so was the log beside it
-made, on a machine that was busy with other work.
+once on the disk lost. A number as argument shoots so many times.
 """
 
 from __future__ import annotations
