@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from nas.arch import last_map, trace
-from nas.baselines import baseline
 from nas.blocks import import_blocks
 from nas.budget import Budget
-from nas.confirm import candidates, confirm
 from nas.errors import InputError
 from nas.evaluate import Task, cached_data
 from nas.executors.execution import Execution, Place, opened
 from nas.feasible import check_budget, check_latency, hypervolume_reference, random_candidates
+from nas.finale import Finale
 from nas.gate import Gate
 from nas.graph import Graph
 from nas.journal import Journal
 from nas.latency import DeviceTable, Latency, calibrate, measure
 from nas.latency.device import Device
-from nas.loop import Loop, seed_of
+from nas.loop import Loop
 from nas.metrics import ALIASES
 from nas.mirror import Mirror
 from nas.prior import Clock, check_prior, prior_trials
 from nas.progress import Both, Facts, Progress
 from nas.recipe import Recipe
 from nas.records import (
-    BASELINES,
-    CONFIRMED,
-    FINAL,
     LOGS,
     REJECTED,
     SHARED,
@@ -263,9 +259,7 @@ class Search:
                 if self.settings.shares_weights:
                     self._share_weights()
                 self._loop()
-                self._time_front()
-                self._confirm()
-                self._baselines()
+                self._finale().run()
             except BaseException:
                 with contextlib.suppress(Exception):  # the first error is the one to tell
                     Run(self.folder).write_front()
@@ -400,8 +394,8 @@ class Search:
             return
         after = "the front is measured at the end" if self.measures else "nothing is measured here"
         self.progress.say(f"latencies are estimates for {self.device}; {after}")
-        sample = random_candidates(self.space, 50, self.settings.seed)
-        unseen = {kind for c in sample for kind in self.table.estimator.unseen(c.graph)}
+        estimator = self.table.estimator
+        unseen = {kind for c in self._sample for kind in estimator.unseen(c.graph)}
         if unseen:
             self.progress.say(
                 f"note: no network of the table had {', '.join(sorted(unseen))}; "
@@ -410,17 +404,35 @@ class Search:
 
     def _small_maps(self) -> float:
         """The share of proxies whose last map is under 2x2, where little is left to learn from."""
-        sample, small = random_candidates(self.space, 50, self.settings.seed), 0
-        for candidate in sample:
+        small = 0
+        for candidate in self._sample:
             side = proxy_side(
                 candidate.arch.input[1],
                 self.settings.resolution,
                 self.settings.recipe.proxy_resolution,
             )
             small += last_map(trace(replace(candidate.arch, input=(3, side, side)))) < 2
-        return small / max(len(sample), 1)
+        return small / max(len(self._sample), 1)
 
-    def _final(self, graph: Graph) -> Latency:
+    @cached_property
+    def _sample(self) -> list[Candidate]:
+        """Random points of the space, for what is said of it before the first trial."""
+        return random_candidates(self.space, 50, self.settings.seed)
+
+    def _finale(self) -> Finale:
+        times_front = self.measures and ("latency" in self.budget or self.table is not None)
+        return Finale(
+            self.folder,
+            self.settings,
+            self.budget,
+            self.task,
+            len(self.data.classes),
+            self.progress.say,
+            self._measure if times_front else None,
+            self._known if self.timed else None,
+        )
+
+    def _known(self, graph: Graph) -> Latency:
         """The best that can be known of a latency here, while nothing else runs."""
         if self.table and not self.measures:
             return self.table.latency(graph)
@@ -448,57 +460,3 @@ class Search:
             append_line(self.folder / REJECTED, line.to_json())
         if not known:
             self.progress.say(f"a block raised {reason}; such architectures are passed over")
-
-    # Baselines and the end -----------------------------------------------------------------------
-
-    def _time_front(self) -> None:
-        """Measure the front at last, of which a lucky timing or a wrong estimate may be part.
-
-        Those that exceed the latency budget leave it; others may take their place, and are
-        measured too. What a table of another device estimates is not measured here.
-        """
-        path, found = self.folder / FINAL, Run(self.folder)
-        read_lines(path, repair=True)
-        while self._times_front and (
-            left := [int(n) for n in found.front["number"] if n not in found.finals]
-        ):
-            for number in left:
-                self.progress.say(f"trial {number} is on the front: measured")
-                latency = self._measure(trace(found.architecture(number)))
-                line = {"number": number, "latency": latency.to_dict()}
-                append_line(path, json.dumps(line))
-            found = Run(self.folder)
-
-    @property
-    def _times_front(self) -> bool:
-        return self.measures and ("latency" in self.budget or self.table is not None)
-
-    def _confirm(self) -> None:
-        """Train the front's candidates again, for longer; a resume goes on with those left."""
-        if not self.settings.confirm:
-            return
-        path, run = self.folder / CONFIRMED, Run(self.folder)
-        done = {trial.number for trial in read_trials(path, repair=True)}
-        # The loop keeps no architectures, and may know estimates where the front was measured.
-        trials = [replace(t, latency=run.finals.get(t.number, t.latency)) for t in run.records]
-        found = candidates(trials, self.settings.objectives, self.budget, self.settings.confirm)
-        for trial in found:
-            if trial.number not in done:
-                self.progress.say(f"trial {trial.number} is trained again, for longer")
-                append_line(path, confirm(trial, self.task).to_json())
-
-    def _baselines(self) -> None:
-        """Evaluate published networks by the same recipe; they are no trials."""
-        path = self.folder / BASELINES
-        done = {trial.name for trial in read_trials(path, repair=True)}
-        for name in self.settings.baselines:
-            if name not in done:
-                self.progress.say(f"baseline {name}")
-                found = baseline(
-                    name,
-                    self.task,
-                    len(self.data.classes),
-                    lambda identity: seed_of(self.settings.seed, identity),
-                    self._final if self.timed else None,
-                )
-                append_line(path, found.to_json())

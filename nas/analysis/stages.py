@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
 from nas.arch import Architecture, parts
-from nas.blocks import name_of
+from nas.blocks import name_of, unusual
 from nas.cost import part_cost
 from nas.layers import Shape
 
@@ -18,8 +18,7 @@ class StageCount:
     """A stem, stage or head with the counts of its `depth` blocks for one image.
 
     `path` is stem, stages.2 or head, `stride` that of the first block, `shape` (channels, height,
-    width) of the output; `settings` are those of the block that
-    differ from its defaults.
+    width) of the output; `settings` are those of the block that differ from its defaults.
     """
 
     path: str
@@ -58,11 +57,5 @@ def _counted(arch: Architecture) -> Iterator[StageCount]:
             shape=shape,
             macs=macs,
             params=params,
-            settings=_unusual(first),
+            settings=unusual(first),
         )
-
-
-def _unusual(part: Any) -> dict[str, Any]:
-    """The fields of a block or head that differ from their defaults."""
-    values = {field: getattr(part, field.name) for field in fields(part)}
-    return {field.name: value for field, value in values.items() if value != field.default}

@@ -12,6 +12,8 @@ from statistics import median
 from typing import Any
 
 from nas.graph import Graph
+from nas.latency.backends.base import image
+from nas.latency.backends.onnx_runtime import load, session_options
 from nas.latency.timing import undisturbed
 
 WARM_UP = 5
@@ -45,8 +47,7 @@ def layer_times(graph: Graph, runs: int = 50) -> LayerTimes:
     from nas.onnx_model import to_onnx
 
     model = to_onnx(graph).SerializeToString()
-    image = graph.input
-    events = undisturbed(lambda: _profile(model, image, WARM_UP + runs))
+    events = undisturbed(lambda: _profile(model, graph, WARM_UP + runs))
     layers: dict[str, float] = defaultdict(float)
     for path, ms in _by_layer(_medians(events, skip=WARM_UP), graph):
         layers[path] += ms
@@ -73,20 +74,13 @@ def _by_layer(operators: Mapping[str, float], graph: Graph) -> Iterator[tuple[st
         yield before, ms
 
 
-def _profile(model: bytes, image: tuple[int, int, int], runs: int) -> list[dict[str, Any]]:
+def _profile(model: bytes, graph: Graph, runs: int) -> list[dict[str, Any]]:
     """All events of `runs` runs, in Chrome's trace format."""
-    import numpy as np
-    import onnxruntime as ort
-
     with tempfile.TemporaryDirectory() as folder:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors
-        options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        options = session_options(threads=1)
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        feed = {"image": np.random.default_rng(0).standard_normal((1, *image), dtype=np.float32)}
+        session, feed = load(model, options), {"image": image(graph)}
         for _ in range(runs):
             session.run(None, feed)
         events: list[dict[str, Any]] = json.loads(Path(session.end_profiling()).read_text())

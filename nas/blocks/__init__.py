@@ -13,6 +13,7 @@ from nas.blocks.base import (
     name_of,
     round_width,
     split_width,
+    unusual,
 )
 from nas.blocks.ghostnet import Ghost, ghost_module, pointwise
 from nas.blocks.heads import Classifier, ConvClassifier, Embedding, PoolBlock
@@ -51,4 +52,5 @@ __all__ = [
     "round_width",
     "split_width",
     "squeeze_excite",
+    "unusual",
 ]

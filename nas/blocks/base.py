@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from importlib import import_module
 from math import gcd
 from typing import Annotated, Any, Protocol, TypeAlias, TypeVar, overload, runtime_checkable
@@ -127,6 +127,12 @@ def name_of(x: Block | Head) -> str:
     """The registered name of a block or a head."""
     registry = {cls: name for name, cls in (*BLOCKS.items(), *HEADS.items())}
     return registry[type(x)]
+
+
+def unusual(x: Block | Head) -> dict[str, Any]:
+    """The fields of a block or a head that differ from their defaults."""
+    values = ((f, getattr(x, f.name)) for f in fields(x))  # type: ignore[arg-type]
+    return {f.name: value for f, value in values if value != f.default}
 
 
 def round_width(width: float, divisor: int = 8) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import Any
 
 from nas.arch import parts
-from nas.blocks import Block, Head, name_of
+from nas.blocks import Block, Head, name_of, unusual
 from nas.cost import Cost, cost, layer_cost
 from nas.graph import Graph
 from nas.layers import Conv, GlobalPool, Linear, Pool, Shape
@@ -88,7 +88,7 @@ def _part(graph: Graph, path: str, indices: list[int], blocks: dict[str, Block |
     return Part(
         path=path,
         block=name_of(block) if block else _kind(graph, path, indices),
-        settings=_settings(block),
+        settings=unusual(block) if block else {},
         input=graph.nodes[graph.nodes[indices[0]].inputs[0]].shape,
         output=graph.nodes[indices[-1]].shape,
         macs=sum(c.macs for c in costs),
@@ -104,10 +104,3 @@ def _kind(graph: Graph, path: str, indices: list[int]) -> str:
         if isinstance(layer, kind) and sum(not graph.nodes[i].layer.free for i in indices) == 1:
             return name
     return re.sub(r"_?\d+[a-z]?$", "", path)
-
-
-def _settings(block: Block | Head | None) -> dict[str, Any]:
-    if block is None:
-        return {}
-    values = ((f, getattr(block, f.name)) for f in fields(block))  # type: ignore[arg-type]
-    return {f.name: value for f, value in values if value != f.default}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from nas.graph import Graph
 from nas.latency.backends.base import Weights, image
@@ -24,6 +25,19 @@ class OnnxRuntime:
 
 def session(model: bytes, graph: Graph, threads: int) -> Run:
     """A serialised model of the graph in ONNX Runtime."""
+    loaded, feed = load(model, session_options(threads)), {"image": image(graph)}
+    return lambda: loaded.run(None, feed)[0]
+
+
+def load(model: bytes, options: Any) -> Any:
+    """An inference session on the CPU."""
+    import onnxruntime as ort
+
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def session_options(threads: int) -> Any:
+    """Under which all timings are taken."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -34,6 +48,4 @@ def session(model: bytes, graph: Graph, threads: int) -> Run:
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     # Or the threads of one network would spin on while the other one is timed.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    loaded = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    feed = {"image": image(graph)}
-    return lambda: loaded.run(None, feed)[0]
+    return options
