@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from nas.budget import Budget
 from nas.evaluate import Task
-from nas.executors import Job, train
+from nas.executors import Job, Outcome
 from nas.metrics import METRICS
 from nas.recipe import PRESETS, Recipe
 from nas.records import COMPLETE, FAILED, Trial
@@ -51,11 +51,20 @@ def candidates(
     return sorted(done, key=worth)[:count]
 
 
-def confirm(trial: Trial, task: Task) -> Trial:
-    """The trial with the result of a longer training by the same seed, failed where that raised."""
-    longer = replace(task, recipe=confirming(task.recipe), shared=None)
-    job = Job(trial.number, trial.architecture, longer, trial.seed, longer.recipe.epochs)
-    outcome = train(job, lambda number, epoch, loss: None)
+def longer(trial: Trial, task: Task) -> Job:
+    """The job that trains a trial's network again, for longer and by the same seed."""
+    recipe = confirming(task.recipe)
+    return Job(
+        trial.number,
+        trial.architecture,
+        replace(task, recipe=recipe, shared=None),
+        trial.seed,
+        recipe.epochs,
+    )
+
+
+def resulting(trial: Trial, outcome: Outcome) -> Trial:
+    """A trial with what came of a training, failed where that raised or its workers were lost."""
     if outcome.rung is None:
         return replace(trial, state=FAILED, result=None, error=outcome.error, sampler={})
     return replace(trial, result=outcome.rung.result, sampler={})

@@ -18,6 +18,7 @@ from nas.blocks import import_blocks
 from nas.budget import Budget
 from nas.errors import InputError
 from nas.evaluate import Task, cached_data
+from nas.executors import Executor
 from nas.executors.execution import Execution, Place, opened
 from nas.feasible import check_budget, check_latency, hypervolume_reference, random_candidates
 from nas.finale import Finale
@@ -258,8 +259,7 @@ class Search:
             try:
                 if self.settings.shares_weights:
                     self._share_weights()
-                self._loop()
-                self._finale().run()
+                self._run()
             except BaseException:
                 with contextlib.suppress(Exception):  # the first error is the one to tell
                     Run(self.folder).write_front()
@@ -350,10 +350,11 @@ class Search:
             left = self.settings.time - (time.monotonic() - began)
             self.settings = replace(self.settings, time=max(left, 1.0))
 
-    def _loop(self) -> None:
+    def _run(self) -> None:
         logs, watch = self.folder / LOGS, self.progress.epoch
         with contextlib.closing(self.place.make(self.task, self.data, logs, watch)) as executor:
             Loop(self.journal, self.settings, self.task, self.gate, executor, self.progress).run()
+            self._finale(executor).run()
 
     def _load(self) -> None:
         """Take up what an earlier session finished; a line that was cut is dropped."""
@@ -419,7 +420,7 @@ class Search:
         """Random points of the space, for what is said of it before the first trial."""
         return random_candidates(self.space, 50, self.settings.seed)
 
-    def _finale(self) -> Finale:
+    def _finale(self, executor: Executor) -> Finale:
         times_front = self.measures and ("latency" in self.budget or self.table is not None)
         return Finale(
             self.folder,
@@ -427,9 +428,10 @@ class Search:
             self.budget,
             self.task,
             len(self.data.classes),
-            self.progress.say,
+            executor,
+            self.progress,
             self._measure if times_front else None,
-            self._known if self.timed else None,
+            self._known,
         )
 
     def _known(self, graph: Graph) -> Latency:

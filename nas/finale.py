@@ -6,19 +6,22 @@ Every line is on the disk before the next begins, so a resume goes on with what 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nas.arch import trace
 from nas.baselines import baseline
 from nas.budget import Budget
-from nas.confirm import candidates, confirm
+from nas.confirm import candidates, longer, resulting
 from nas.evaluate import Task
+from nas.executors import Executor, Job, all_of
 from nas.graph import Graph
 from nas.latency import Latency
 from nas.loop import seed_of
-from nas.records import BASELINES, CONFIRMED, FINAL, append_line, read_lines, read_trials
+from nas.metrics import METRICS
+from nas.progress import Progress
+from nas.records import BASELINES, CONFIRMED, FINAL, Trial, append_line, read_lines, read_trials
 from nas.run import Run
 from nas.settings import Settings
 
@@ -27,8 +30,8 @@ from nas.settings import Settings
 class Finale:
     """What is done when all trials have ended.
 
-    `measure` times a network while nothing trains, `known` is the best that can be known of its
-    latency here; None where a search measures nothing, or knows none.
+    `executor` trains as it did in the search. `measure` times a network while nothing trains,
+    None where a search measures nothing; `known` is the best that can be known of a latency here.
     """
 
     folder: Path
@@ -36,9 +39,10 @@ class Finale:
     budget: Budget
     task: Task
     classes: int
-    say: Callable[[str], None]
+    executor: Executor
+    progress: Progress
     measure: Callable[[Graph], Latency] | None
-    known: Callable[[Graph], Latency] | None
+    known: Callable[[Graph], Latency]
 
     def run(self) -> None:
         self._time_front()
@@ -57,7 +61,7 @@ class Finale:
             left := [int(n) for n in found.front["number"] if n not in found.finals]
         ):
             for number in left:
-                self.say(f"trial {number} is on the front: measured")
+                self.progress.say(f"trial {number} is on the front: measured")
                 latency = self.measure(trace(found.architecture(number)))
                 line = {"number": number, "latency": latency.to_dict()}
                 append_line(path, json.dumps(line))
@@ -72,20 +76,48 @@ class Finale:
         # The loop keeps no architectures, and may know estimates where the front was measured.
         trials = [replace(t, latency=run.finals.get(t.number, t.latency)) for t in run.records]
         found = candidates(trials, self.settings.objectives, self.budget, self.settings.confirm)
-        for trial in found:
-            if trial.number not in done:
-                self.say(f"trial {trial.number} is trained again, for longer")
-                append_line(path, confirm(trial, self.task).to_json())
+        self._train([(t, longer(t, self.task)) for t in found if t.number not in done], path)
 
     def _baselines(self) -> None:
         """Evaluate published networks by the same recipe; they are no trials."""
         path = self.folder / BASELINES
         done = {trial.name for trial in read_trials(path, repair=True)}
-        for name in self.settings.baselines:
-            if name not in done:
-                self.say(f"baseline {name}")
-                found = baseline(name, self.task, self.classes, self._seed, self.known)
-                append_line(path, found.to_json())
+        jobs = []
+        for number, name in enumerate(self.settings.baselines, 1):
+            if name in done:
+                continue
+            known = self.known if self.settings.timed else None
+            network, trial = baseline(name, -number, self.task, self.classes, self._seed, known)
+            if trial.error:
+                append_line(path, trial.to_json())
+            else:
+                epochs = self.task.recipe.epochs
+                jobs.append((trial, Job(trial.number, network, self.task, trial.seed, epochs)))
+        self._train(jobs, path)
+
+    def _train(self, jobs: Sequence[tuple[Trial, Job]], path: Path) -> None:
+        """Do the jobs of trials, and append what comes of each to a file."""
+        for trial, job in jobs:
+            self.progress.begin(trial, job.epochs)
+        trials = {trial.number: trial for trial, _ in jobs}
+        for outcome in all_of((job for _, job in jobs), self.executor):
+            trial = trials[outcome.number]
+            found = resulting(trial, outcome)
+            append_line(path, found.to_json())
+            self.progress.aside(found, said(trial, found))
 
     def _seed(self, identity: str) -> int:
         return seed_of(self.settings.seed, identity)
+
+
+def said(before: Trial, after: Trial) -> str:
+    """What a person is told of a training that has ended."""
+    what = after.name or f"trial {after.number}"
+    if after.result is None:
+        return f"{what}: {after.error}"
+    accuracy = METRICS["accuracy"].format
+    text = f"{what}: accuracy {accuracy(after.result.accuracy)}"
+    if before.result is None:
+        return text
+    epochs = len(after.result.curve)
+    return f"{text} after {epochs} epochs, {accuracy(before.result.accuracy)} in the search"

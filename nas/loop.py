@@ -18,7 +18,7 @@ from optuna.samplers import BaseSampler
 
 from nas.errors import InputError
 from nas.evaluate import Rung, Task
-from nas.executors import Executor, Job, Outcome
+from nas.executors import ATTEMPTS, Executor, Job, Outcome
 from nas.gate import Gate
 from nas.interrupt import patient
 from nas.journal import Journal
@@ -32,7 +32,6 @@ from nas.space import Candidate
 from nas.study import Study
 
 HOPELESS = 5  # failed trials from the start, after which a search ends
-ATTEMPTS = 3  # of a trial whose workers are lost
 
 
 @dataclass(slots=True)
@@ -170,7 +169,7 @@ class Loop:
 
     def _run(self, trial: Trial, asked: int, started: float) -> None:
         self.running[trial.number] = Running(trial, asked, started)
-        self.progress.begin(trial)
+        self.progress.begin(trial, self.task.recipe.epochs)
 
     def _take_up(self) -> None:
         """Take up the trials that passed a rung before an earlier session ended."""

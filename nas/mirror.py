@@ -71,7 +71,7 @@ class Mirror(Progress):
             self._enqueue(trial)
         self._thread.start()
 
-    def begin(self, trial: Trial) -> None:
+    def begin(self, trial: Trial, epochs: int) -> None:
         self._warn()
 
     def trial(self, trial: Trial, trials: Sequence[Trial]) -> None:

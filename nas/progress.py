@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
@@ -41,8 +42,8 @@ class Progress:
         """A search begins or goes on, with these trials finished."""
         self.folder = facts.folder
 
-    def begin(self, trial: Trial) -> None:
-        """A trial begins; it has costs, and no result yet."""
+    def begin(self, trial: Trial, epochs: int) -> None:
+        """A training of so many epochs begins or waits for a worker; the trial has no result."""
 
     def epoch(self, number: int, epoch: int, loss: float) -> None:
         """An epoch of a trial under way has ended."""
@@ -52,6 +53,9 @@ class Progress:
 
     def trial(self, trial: Trial, trials: Sequence[Trial]) -> None:
         """A trial has ended and is on the disk; `trials` are all so far, without architectures."""
+
+    def aside(self, trial: Trial, text: str) -> None:
+        """A training that is no trial of its own has ended and is on the disk; `text` says how."""
 
     def say(self, text: str) -> None:
         """Something that a person should know."""
@@ -70,9 +74,9 @@ class Both(Progress):
         self.one.start(facts, trials)
         self.other.start(facts, trials)
 
-    def begin(self, trial: Trial) -> None:
-        self.one.begin(trial)
-        self.other.begin(trial)
+    def begin(self, trial: Trial, epochs: int) -> None:
+        self.one.begin(trial, epochs)
+        self.other.begin(trial, epochs)
 
     def epoch(self, number: int, epoch: int, loss: float) -> None:
         self.one.epoch(number, epoch, loss)
@@ -86,6 +90,10 @@ class Both(Progress):
         self.one.trial(trial, trials)
         self.other.trial(trial, trials)
 
+    def aside(self, trial: Trial, text: str) -> None:
+        self.one.aside(trial, text)
+        self.other.aside(trial, text)
+
     def say(self, text: str) -> None:
         self.one.say(text)
         self.other.say(text)
@@ -93,6 +101,14 @@ class Both(Progress):
     def stop(self) -> None:
         self.one.stop()
         self.other.stop()
+
+
+class Counted(NamedTuple):
+    """A training under way: what it is called, the epochs that are done, and all."""
+
+    what: str
+    done: int
+    total: int
 
 
 class Live(Progress):
@@ -110,7 +126,7 @@ class Live(Progress):
         )
         self.task: TaskID | None = None
         self.front: list[Trial] = []
-        self.epochs: dict[int, int] = {}  # of the trials under way, by number
+        self.running: dict[int, Counted] = {}  # the trainings under way, by number
         self.ended = self.done = 0  # trials in this session, and in all but earlier runs
 
     def start(self, facts: Facts, trials: Sequence[Trial]) -> None:
@@ -138,20 +154,19 @@ class Live(Progress):
         self._join(trials)
         self._note()
 
-    def begin(self, trial: Trial) -> None:
-        self.epochs[trial.number] = 0
+    def begin(self, trial: Trial, epochs: int) -> None:
+        self.running[trial.number] = Counted(trial.name or f"trial {trial.number}", 0, epochs)
         self._describe()
 
     def epoch(self, number: int, epoch: int, loss: float) -> None:
-        self.epochs[number] = epoch + 1
+        self.running[number] = self.running[number]._replace(done=epoch + 1)
         self._describe()
 
     def shared_epoch(self, done: int, epochs: int, loss: float) -> None:
         self._show(f"shared network: epoch {done} of {epochs}, loss {loss:.3g}")
 
     def trial(self, trial: Trial, trials: Sequence[Trial]) -> None:
-        self.epochs.pop(trial.number, None)
-        self._describe()
+        self._end(trial)
         self.ended, self.done = self.ended + 1, self.done + 1
         self._join([trial.light()])
         on_front = any(best.number == trial.number for best in self.front)
@@ -160,18 +175,25 @@ class Live(Progress):
             self.bar.update(self.task, completed=self.done)
         self._note()
 
+    def aside(self, trial: Trial, text: str) -> None:
+        self._end(trial)
+        self.say(f"  {text}")
+
     def say(self, text: str) -> None:
         self.console.print(text, markup=False)
+
+    def _end(self, trial: Trial) -> None:
+        self.running.pop(trial.number, None)
+        self._describe()
 
     def stop(self) -> None:
         self.bar.stop()
 
     def _describe(self) -> None:
-        """The trials under way, each with the epochs that it has done."""
-        total = self.facts.settings.recipe.epochs
-        shown = [f"{n} ({done}/{total})" for n, done in list(self.epochs.items())[:SHOWN]]
-        more = f" + {len(self.epochs) - SHOWN}" if len(self.epochs) > SHOWN else ""
-        self._show(f"trial {', '.join(shown)}{more}")
+        """The trainings under way, each with the epochs that it has done."""
+        running = [f"{what} ({done}/{total})" for what, done, total in self.running.values()]
+        more = f" + {len(running) - SHOWN}" if len(running) > SHOWN else ""
+        self._show(f"{', '.join(running[:SHOWN])}{more}")
 
     def _show(self, text: str) -> None:
         if self.task is not None:

@@ -72,7 +72,8 @@ class Run:
     @cached_property
     def baselines(self) -> pd.DataFrame:
         """A row a published network that was evaluated beside the search."""
-        return frame(read_trials(self.path / BASELINES))
+        found = read_trials(self.path / BASELINES)  # numbered -1, -2, …, in whatever order
+        return frame(sorted(found, key=lambda trial: -trial.number))
 
     @cached_property
     def confirmed(self) -> list[Trial]:

@@ -50,7 +50,7 @@ class Shuffled:
         if len(self.done) == self.ends:
             raise Killed
         job = self.jobs.pop(self.random.randrange(len(self.jobs)))
-        self.done.append((job.arch.id, job.epochs))
+        self.done.append((job.network.id, job.epochs))
         return self.outcome(job)
 
     def outcome(self, job: Job) -> Outcome:

@@ -254,7 +254,7 @@ class Breaks(Spoken):
         super().__init__()
         self.run, self.url, self.how = run, url, how
 
-    def begin(self, trial: Trial) -> None:
+    def begin(self, trial: Trial, epochs: int) -> None:
         if trial.number == 2:
             while len(mirrored(nas.load(self.run), self.url)) < 2:
                 time.sleep(0.01)

@@ -288,7 +288,7 @@ def test_ctrl_c_ends_well_and_a_running_search_holds_its_folder(spawn, quick_fla
 
 def test_ctrl_c_before_the_first_trial_keeps_the_run(quick, tmp_path):
     class Interrupts(Progress):
-        def begin(self, trial):
+        def begin(self, trial, epochs):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -12,9 +12,10 @@ from conftest import RECIPE, RECIPE_YAML
 
 import nas
 from nas.budget import Budget
-from nas.confirm import candidates, confirm, confirming
+from nas.confirm import candidates, confirming, longer, resulting
 from nas.errors import InputError
 from nas.evaluate import Task
+from nas.executors import train
 from nas.ranking import agreement, tau
 from nas.recipe import PRESETS, Recipe
 from nas.records import CONFIRMED, FAILED, TRIALS, Result, Trial, read_trials
@@ -178,7 +179,8 @@ def test_a_search_confirms_its_front_and_a_resume_goes_on(quick, tmp_path, brief
 
     monkeypatch.setitem(PRESETS, "thorough", replace(RECIPE, learning_rate=1e30))
     task = Task("digits", None, run.info["task"]["data_id"], RECIPE)
-    failed = confirm(run.records[0], task)
+    trial = run.records[0]
+    failed = resulting(trial, train(longer(trial, task), lambda *epoch: None))
     assert (failed.state, failed.result) == (FAILED, None) and "Diverged" in failed.error
 
 

@@ -1,13 +1,16 @@
 """Where trainings run: one small interface, so that the search does not know."""
 
-from nas.executors.base import Executor, Job, Outcome, Watch, train
+from nas.executors.all_of import all_of
+from nas.executors.base import ATTEMPTS, Executor, Job, Outcome, Watch, train
 from nas.executors.serial import Serial
 
 __all__ = [
+    "ATTEMPTS",
     "Executor",
     "Job",
     "Outcome",
     "Serial",
     "Watch",
+    "all_of",
     "train",
 ]

@@ -9,20 +9,25 @@ from typing import Protocol, TypeAlias
 
 from nas.arch import Architecture
 from nas.evaluate import Rung, Task, climb
+from nas.graph import Graph
 from nas.latency.measurement import cpu_name
 
 Watch: TypeAlias = Callable[[int, int, float], None]  # a trial's number, its epoch, its loss
 FULL = (OSError, MemoryError)  # a machine's fault, not a network's
+ATTEMPTS = 3  # at a job whose workers are lost
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Train one network up to so many epochs, from the rung before; `number` is its trial's."""
+    """Train one network up to so many epochs, from the rung before.
+
+    `number` is its trial's, or below zero where it is none.
+    """
 
     number: int
-    arch: Architecture
+    network: Architecture | Graph
     task: Task
     seed: int
     epochs: int
@@ -78,7 +83,7 @@ def train(job: Job, watch: Watch) -> Outcome:
         watch(job.number, epoch, loss)
 
     try:
-        rung = climb(job.arch, job.task, job.seed, job.epochs, job.before, on_epoch)
+        rung = climb(job.network, job.task, job.seed, job.epochs, job.before, on_epoch)
     except Exception as error:  # one bad network must not end a search
         log.info("trial %d failed", job.number, exc_info=True)
         reason = f"{type(error).__name__}: {error}"

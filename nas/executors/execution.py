@@ -71,8 +71,7 @@ class Execution:
         Raises InputError where they need a GPU that is not here.
         """
         cuda = settings.device == "cuda"
-        trains_here = settings.shares_weights or settings.confirm > 0 or bool(settings.baselines)
-        check_device(settings.device, here=self.ray is None or trains_here)
+        check_device(settings.device, here=self.ray is None or settings.shares_weights)
         if settings.shares_weights and self.ray not in (None, "local"):
             raise InputError(
                 f"--ray {self.ray}: expected local with --proxy shared, whose weights stay on this "

@@ -14,8 +14,8 @@ FORMAT = "%(asctime)s %(message)s"
 
 
 def log_file(folder: Path, number: int) -> Path:
-    """Where the log of a trial is."""
-    return folder / f"{number}.log"
+    """Where the log of a trial is; numbers below zero are of published networks."""
+    return folder / (f"{number}.log" if number >= 0 else f"baseline-{-number}.log")
 
 
 def note(path: Path, text: str) -> None:
