@@ -13,17 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import RECIPE, wait_for
 
 import nas
 from nas.cost import cost
 from nas.errors import InputError
 from nas.evaluate import Task, cached_data, climb
+from nas.recipe import FullRecipe
 from nas.shared import checkpoint
 from nas.shared.layout import Layout
 from nas.shared.memory import check_memory
 from nas.shared.paths import Paths
 from nas.shared.prepare import Job, prepare
+from nas.shared.scoring import part_of
 from nas.shared.survey import layout_of
 from nas.shared.training import SharedRecipe, shared_recipe
 from nas.space import Space
@@ -213,6 +216,23 @@ def test_a_search_by_a_shared_network(quick, tmp_path):
     assert (run.path / "shared" / "weights.safetensors").exists()
     again = nas.resume(run.path, trials=4)
     assert len(again.records) == 4 and again.info["task"]["id"] == run.info["task"]["id"]
+
+
+def test_a_full_training_begins_with_its_part_of_a_shared_network(quick, tmp_path):
+    run = quick(tmp_path / "run", proxy="shared", proxy_time=0.5, trials=1)
+    part, arch = part_of(run.path, run.architecture(0)), run.architecture(0)
+    whole = nas.build(arch).state_dict()
+    assert {k: t.shape for k, t in part.items()} == {k: t.shape for k, t in whole.items()}
+    recipe = FullRecipe(epochs=1, batch=64, learning_rate=1e-9, mixed=0)
+    trained = nas.train(
+        f"{run.path}:0", init=run.path, resolution=32, recipe=recipe, out=tmp_path / "net"
+    )
+    weights, key = trained.module().state_dict(), "stem.conv.conv.weight"
+    assert torch.allclose(weights[key], part[key], atol=1e-5)
+    with pytest.raises(InputError, match="no trained shared network; expected a run by --proxy"):
+        part_of(tmp_path, arch)
+    with pytest.raises(InputError, match="not a part of its shared network"):
+        part_of(run.path, load_space("mobile").minimise(lambda c: c.cost.macs).arch)
 
 
 def test_a_search_killed_while_it_trains_goes_on(spawn, quick_flags, tmp_path):

@@ -33,7 +33,7 @@ def add(verbs: Any) -> None:
     parser.add_argument("--resolution", type=int, metavar="PIXELS", help="instead of its own")
     parser.add_argument("--recipe", metavar="FILE", help="YAML: optimiser, batch, mixup, cutmix…")
     parser.add_argument("--epochs", type=int, metavar="N", help="(100)")
-    parser.add_argument("--init", metavar="FILE", help=".safetensors of weights to begin with")
+    parser.add_argument("--init", metavar="FILE|RUN", help="weights to begin with")
     parser.add_argument("--device", metavar="cpu|cuda", help="to train on (cpu)")
     parser.add_argument("--seed", type=int, metavar="N", help="of all that is random (0)")
     parser.add_argument("--out", metavar="DIR", help="its folder (trained/<name>-<time>)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -10,16 +11,18 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from nas.arch import Architecture, trace
 from nas.data import Data, Images, to_batch
+from nas.errors import InputError
 from nas.evaluate import Task, cached_data, proxied, proxy_images
 from nas.graph import Graph
 from nas.latency.lock import together
 from nas.net import build, threads
-from nas.records import Result
-from nas.shared.checkpoint import Weights, load
+from nas.records import SHARED, Result
+from nas.shared.checkpoint import Weights, find, load
+from nas.shared.layout import Outgrown
 from nas.space import proxy_side
 from nas.training.score import BATCH, score
 
-CALIBRATION = 1000  # training images that the statistics of batch norm are of
+CALIBRATION = 500  # training images that the statistics of batch norm are of
 
 
 def score_part(network: Architecture | Graph, task: Task) -> Result:
@@ -53,6 +56,21 @@ def module_of(weights: Weights, arch: Architecture) -> nn.Module:
     module = build(trace(arch), seed=0)
     module.load_state_dict(module.state_dict() | weights.state_dict(arch))
     return module
+
+
+def part_of(folder: Path, arch: Architecture) -> dict[str, torch.Tensor]:
+    """An architecture's part of the shared network of a run, by the names of `nas.build(arch)`.
+
+    Statistics of batch norm are those of a new module. Raises InputError where the run has no
+    trained shared network, or the architecture is not of its space.
+    """
+    found = find(folder / SHARED)
+    if found is None:
+        raise InputError(f"{folder}: no trained shared network; expected a run by --proxy shared")
+    try:
+        return dict(module_of(load(found), arch).state_dict())
+    except Outgrown as error:
+        raise InputError(f"{folder}: not a part of its shared network: {error}") from None
 
 
 @torch.no_grad()

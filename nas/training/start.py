@@ -12,7 +12,7 @@ from nas.arch import Architecture
 from nas.blocks import import_blocks
 from nas.data import load_data
 from nas.errors import InputError
-from nas.networks import find_network, run_of
+from nas.networks import Network, find_network, run_of
 from nas.recipe import FullRecipe
 from nas.records import check_free, stamp
 from nas.settings import check_device
@@ -39,8 +39,9 @@ def train(
 
     `network`: a published name, a .yaml file, results/NAME:NUMBER, whose data are the default, or
     an architecture; `resolution`: pixels, instead of its own; `init`: a .safetensors file of
-    weights to begin with; `out`: the folder, by default trained/<name>-<time>; `say` is told a line
-    an epoch. Raises InputError before anything is written, Diverged where the loss is not finite.
+    weights to begin with, or the folder of a run whose shared network has them; `out`: the folder,
+    by default trained/<name>-<time>; `say` is told a line an epoch. Raises InputError before
+    anything is written, Diverged where the loss is not finite.
     """
     check_device(device)
     name = network if isinstance(network, str) else network.id
@@ -68,8 +69,19 @@ def train(
     )
     folder = Path(out) if out else default_folder(name)
     check_free(folder)
-    start = None if init is None else read_weights(init)
+    start = None if init is None else _start(Path(init), found)
     return Session(folder, settings, found, images, say, start).begin()
+
+
+def _start(path: Path, network: Network) -> dict[str, torch.Tensor]:
+    """The weights to begin with; raises InputError."""
+    if not path.is_dir():
+        return read_weights(path)
+    from nas.shared.scoring import part_of  # only where it is asked for
+
+    if network.architecture is None:
+        raise InputError(f"--init {path}: {network.name} is no architecture of a search space")
+    return part_of(path, network.architecture)
 
 
 def resume(path: str | Path, say: Say = lambda line: None) -> Trained:
