@@ -57,8 +57,10 @@ from nas.space import RESOLUTION, Candidate, Params, Space, proxy_side
 from nas.space_file import load_space, parse_space
 from nas.space_table import space_table
 from nas.storage import public, resolve
+from nas.trust import told_apart
 
 FORMAT = 1  # of run.json and trials.jsonl
+COARSE = 0.1  # a difference of accuracies that any validation part should tell
 
 
 def search(
@@ -254,6 +256,7 @@ class Search:
             if self._needs_table:  # begun in series
                 self._fit_table(read_trials(self.folder / TRIALS)).save(self.folder / TABLE)
             self.progress.start(self._describe(), self.journal.trials)
+            self._tell_of_validation()
             self._tell_of_prior()
             self._tell_of_table()
             try:
@@ -380,6 +383,14 @@ class Search:
             reference=self.info["hypervolume_reference"],
             small_maps=self._small_maps(),
         )
+
+    def _tell_of_validation(self) -> None:
+        images = len(self.data.validation)
+        if (apart := told_apart(0.5, images)) > COARSE:
+            self.progress.say(
+                f"note: {images} validation images tell accuracies about 50% apart that differ by "
+                f"{100 * apart:.0f} points or more: few to rank by"
+            )
 
     def _tell_of_prior(self) -> None:
         prior = [trial for trial in self.journal.trials if trial.source]

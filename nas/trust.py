@@ -96,7 +96,7 @@ def trust(run: Run, others: Sequence[Run] = ()) -> Trust | None:
         trials=len(done),
         validation_size=images,
         error=error,
-        difference=TOLD * error * 2**0.5,
+        difference=told_apart(median(accuracies), images),
         finest=1 / images,
         ceiling=_ceiling(accuracies, images),
         ties=_ties(run),
@@ -105,6 +105,11 @@ def trust(run: Run, others: Sequence[Run] = ()) -> Trust | None:
         agreement=_agreement(confirmed),
         confirmed=confirmed,
     )
+
+
+def told_apart(accuracy: float, images: int) -> float:
+    """The difference from which on two accuracies about this one are told apart."""
+    return TOLD * standard_error(accuracy, images) * 2**0.5
 
 
 def _ties(run: Run) -> dict[int, tuple[int, ...]]:

@@ -376,6 +376,15 @@ def test_data_that_changed_since_the_start_are_refused(quick, tmp_path):
     check_whole(nas.load(run.path), 1)
 
 
+def test_few_validation_images_are_told_of(quick, tmp_path):
+    images = np.random.default_rng(0).integers(0, 255, (60, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "few.npz", x_train=images, y_train=np.arange(60) % 2)
+    said = Spoken()
+    quick(tmp_path / "run", data=str(tmp_path / "few.npz"), trials=1, progress=said)
+    (note,) = (line for line in said.said if "validation images" in line)
+    assert note.endswith("points or more: few to rank by")
+
+
 def test_a_full_disk_loses_nothing(quick_flags, cli, full_disk, tmp_path):
     run = tmp_path / "run"
     flags = [*quick_flags, "--trials", 8, "--quiet", "--out", run]
