@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain, count
 from string import ascii_uppercase
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from nas.exporting.source.calls import Arg, Call, Hole, literal
+from nas.exporting.source.kinds import Kind, kind_of, skeleton
 from nas.exporting.source.layers import constructor, expression
+from nas.exporting.source.naming import class_name, param_name
 from nas.exporting.source.scopes import Item, Leaf, Scope
-from nas.layers import Concat, Linear
 
-# A class, or an expression: layers in a row by number or by name
-Kind: TypeAlias = Literal["class", "fork", "sequence", "chain"]
-NAMES = {"se": "SqueezeExcite", "cbam": "CBAM"}
-GHOST = ["primary", "cheap"]  # how a Ghost module's layers begin
 DEFAULTS = {"stride": "1", "flag": "False", "groups": "1"}
 TYPES = {"kernel": "int | tuple[int, int]", "padding": "int | tuple[int, int]", "act": "str | None"}
 TYPES |= {"flag": "bool", "rate": "float", "factor": "float"}
@@ -82,12 +78,12 @@ class Classes:
     # Which scopes are classes --------------------------------------------------------------------
 
     def _collect(self, scope: Scope, numbered: bool) -> None:
-        kind = self.kinds[scope.path] = _kind(scope, numbered)
+        kind = self.kinds[scope.path] = kind_of(scope, numbered)
         for item in scope.items:
             if isinstance(item.what, Scope):
                 self._collect(item.what, kind != "sequence" and item.name.isdigit())
         if kind in ("class", "fork"):
-            key = _skeleton(scope)
+            key = skeleton(scope)
             if key not in self.forms:
                 self.forms[key] = Form(self._name(scope), kind)
             self.forms[key].scopes.append(scope)
@@ -95,9 +91,7 @@ class Classes:
     def _name(self, scope: Scope) -> str:
         if not scope.path:
             return "Network"
-        base = self._names.get(scope.path) or NAMES.get(scope.name) or _camel(scope.name)
-        if [item.name for item in scope.items[:2]] == GHOST:
-            base = "GhostModule"
+        base = class_name(scope, self._names.get(scope.path))
         ends = chain(["", *ascii_uppercase[1:]], map(str, count(27)))
         name: str = next(base + end for end in ends if base + end not in self._taken)
         self._taken.add(name)
@@ -122,7 +116,9 @@ class Classes:
             key = (hole.kind, values)
             if key not in params:
                 taken = {param.name for param in params.values()}
-                params[key] = Param(_param(name, hole, values, form, taken), hole.kind, values)
+                params[key] = Param(
+                    param_name(name, hole, values, form.scopes, taken), hole.kind, values
+                )
             texts.append(params[key].name)
         form.texts = tuple(texts)
         # Those with a default come last, as Python wants them.
@@ -157,93 +153,9 @@ class Classes:
         return Call("chain", tuple(Arg(call, name) for name, call in made))
 
     def _instance(self, scope: Scope) -> Call:
-        form = self.forms[_skeleton(scope)]
+        form = self.forms[skeleton(scope)]
         number = next(i for i, other in enumerate(form.scopes) if other is scope)
         return Call(form.name, tuple(param.arg(number) for param in form.params))
-
-
-def _kind(scope: Scope, numbered: bool) -> Kind:
-    """`numbered`: it is a branch that has no name but its number."""
-    if not scope.path:
-        return "class"
-    numbers = [str(i) for i in range(len(scope.items))]
-    modules = scope.chained and all(map(_is_module, scope.items))
-    if modules and [item.name for item in scope.items] == numbers:
-        return "sequence"
-    if modules and (numbered or len(scope.items) == 1):
-        return "chain"
-    return "fork" if _is_fork(scope) else "class"
-
-
-def _is_fork(scope: Scope) -> bool:
-    """Whether it is the concatenation of numbered branches of its only input."""
-    *branches, last = scope.items
-    joins = isinstance(last.what, Leaf) and last.what.layer == Concat("channels")
-    numbered = [branch.name for branch in branches] == [str(i) for i in range(len(branches))]
-    apart = all(branch.inputs == (-1,) and _is_module(branch) for branch in branches)
-    return joins and numbered and apart and last.inputs == tuple(range(len(branches)))
-
-
-def _is_module(item: Item) -> bool:
-    """Whether it can stand in an nn.Sequential."""
-    if isinstance(item.what, Scope):
-        return len(item.what.inputs) == 1
-    flat = not isinstance(item.what.layer, Linear) or item.what.vectors[0]
-    return item.name.isidentifier() and flat and constructor(item.what.layer) is not None
-
-
-def _skeleton(what: Leaf | Scope) -> Any:
-    """All of a scope's form but the numbers in its holes, and whether it is residual."""
-    if isinstance(what, Leaf):
-        if call := constructor(what.layer, what.vectors[0]):
-            return what.vectors, _form(call)
-        text, holes = expression(what.layer, what.channels)
-        return what.vectors, text, tuple(hole.kind for hole in holes)
-    items = tuple((item.name, _skeleton(item.what), item.inputs) for item in what.body)
-    return items, len(what.inputs)
-
-
-def _form(call: Call) -> Any:
-    values = (_form(a.value) if isinstance(a.value, Call) else a.value.kind for a in call.args)
-    return call.function, tuple(zip((a.keyword for a in call.args), values, strict=True))
-
-
-def _camel(name: str) -> str:
-    """mixed_5b → Mixed, branch_large → BranchLarge, 0 → Branch."""
-    stem = re.sub(r"_?\d*[a-z]?$", "", name) if re.search(r"\d[a-z]?$", name) else name
-    words = re.findall(r"[^\W_]+", stem)
-    found = "".join(word[0].upper() + word[1:] for word in words)
-    return found if found[:1].isalpha() else f"Branch{found}"
-
-
-def _param(name: str, hole: Hole, values: tuple[Any, ...], form: Form, taken: set[str]) -> str:
-    candidates = [*_roles(hole, values, form), hole.field, f"{_word(name)}_{hole.field}"]
-    if hole.kind == "width":
-        candidates[-2:] = [f"{_word(name)}_{'width' if hole.field in WIDTHS else hole.field}"]
-    numbered = (f"{candidates[-1]}_{n}" for n in range(2, 1000))
-    return next(n for n in (*candidates, *numbered) if n not in taken)
-
-
-WIDTHS = ("inputs", "outputs", "groups", "channels", "width")
-
-
-def _roles(hole: Hole, values: tuple[Any, ...], form: Form) -> Iterator[str]:
-    """What a width is to the whole block."""
-    if hole.kind != "width":
-        return
-    inputs = tuple(scope.inputs[0][0] for scope in form.scopes)
-    outputs = tuple(scope.output[0] for scope in form.scopes)
-    if values == inputs:
-        yield "width" if inputs == outputs else "inputs"
-    elif values == outputs:
-        yield "outputs"
-    elif tuple(2 * value for value in values) in (inputs, outputs):
-        yield "half"
-
-
-def _word(name: str) -> str:
-    found = re.sub(r"\W", "_", name)
-    return found if found.isidentifier() else f"layer_{found}"
 
 
 def _place(param: Param) -> tuple[bool, int]:
