@@ -33,6 +33,11 @@ class Metric:
         return f"{value:.4g} {suffix}".strip()
 
 
+def plural(count: int, word: str) -> str:
+    """1 epoch, 3 epochs, 1,000 epochs."""
+    return f"{count:,} {word}{'s' * (count != 1)}"
+
+
 METRICS = {
     metric.name: metric
     for metric in (

@@ -164,8 +164,7 @@ def _check_objectives(objectives: Sequence[str]) -> None:
 def versions() -> dict[str, str]:
     """Python and the packages that a result may depend on."""
     names = ["nas-explorer", "torch", "optuna", "fvcore", "onnxruntime", "numpy", "pandas"]
-    if find_spec("openvino"):  # an extra
-        names.append("openvino")
+    names += [extra for extra in ("openvino", "executorch") if find_spec(extra)]
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 

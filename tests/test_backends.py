@@ -20,7 +20,7 @@ from nas.blocks import PoolBlock, name_of
 from nas.errors import InputError
 from nas.graph import Graph, record
 from nas.latency import measure
-from nas.latency.backends import BACKENDS, Weights, find_backend, image
+from nas.latency.backends import BACKENDS, EXTRAS, Weights, find_backend, image
 from nas.latency.backends.int8 import quantised
 from nas.latency.backends.openvino import OpenVino
 from nas.latency.timing import undisturbed
@@ -33,7 +33,7 @@ GRAPHS = {
 }
 GRAPHS["mobilenet_v2"] = trace(mobilenet_v2(64, classes=10))
 # The largest error of an output, as a share of the outputs' standard deviation ...
-EXACT = {"onnxruntime": 1e-4, "openvino": 1e-4, "torch": 1e-4, "cuda": 1e-2}
+EXACT = dict.fromkeys(("onnxruntime", "openvino", "executorch", "torch"), 1e-4) | {"cuda": 1e-2}
 # ... and of its root mean square: bf16 has 8 bits of mantissa, int8 steps of 1/255 of the range.
 ROUNDED = {"openvino-bf16": 0.03, "onnxruntime-int8": 0.2}
 ON_CPU = [name for name in BACKENDS if name != "cuda"]
@@ -41,6 +41,8 @@ ON_CPU = [name for name in BACKENDS if name != "cuda"]
 
 def usable(name: str) -> str:
     """The name, or a skip where this machine cannot run the back end."""
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name], reason=f"needs the extra {EXTRAS[name]}")
     if name == "cuda" and not torch.cuda.is_available():
         pytest.skip("torch sees no CUDA device")
     if name == "openvino-bf16":
@@ -150,11 +152,11 @@ def test_an_unknown_one_is_refused():
         find_backend("tpu")
 
 
-@pytest.mark.parametrize("name", ["openvino", "openvino-bf16"])
-def test_one_that_is_not_installed_names_its_extra(name, monkeypatch):
-    monkeypatch.setitem(sys.modules, "openvino", None)  # as if it were not
-    advice = r"not installed; pip install 'nas-explorer\[openvino\]'"
-    with pytest.raises(InputError, match=f"backend {name}: openvino is {advice}"):
+@pytest.mark.parametrize(("name", "extra"), EXTRAS.items())
+def test_one_that_is_not_installed_names_its_extra(name, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, extra, None)  # as if it were not
+    advice = rf"not installed; pip install 'nas-explorer\[{extra}\]'"
+    with pytest.raises(InputError, match=f"backend {name}: {extra} is {advice}"):
         measure(GRAPHS["fire"], backend=name)
 
 

@@ -20,6 +20,7 @@ from nas.exporting.export import Exported
 from nas.exporting.formats import FORMATS
 from nas.exporting.subject import find_subject, images_of
 from nas.latency import backends
+from nas.latency.backends import EXTRAS
 from nas.net import build
 from nas.training.trained import Trained
 
@@ -31,6 +32,8 @@ def export(trained: Trained | str, out: Path, format: str, **settings) -> Export
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_format_computes_the_same(format, trained, tmp_path):
+    if format in EXTRAS:
+        pytest.importorskip(format, reason=f"needs the extra {format}")
     out = tmp_path / f"net{FORMATS[format].suffix}"
     exported = export(trained, out, format)
     difference = exported.difference
@@ -48,6 +51,7 @@ def test_the_card_says_what_it_is(trained, tmp_path):
     accuracy = f"{trained.result['test_accuracy']:.2%}"
     for words in (accuracy, "Classes: 0, 1, 2", "mean 0.3", "359 test images of digits"):
         assert words in text
+    assert "`nas train`: 3 epochs of batches of 128 by sgd, learning rate up to 0.05" in text
     assert "| parameters | 650 |" in text and "| latency" not in text
     assert "stages:\n- {block: depthwise_separable" in text
     assert "random start" not in text and "eight bits" not in text
@@ -113,6 +117,12 @@ def test_the_command_measures_and_prints_one_document(trained, cli):
     assert [line.split(":")[0] for line in plain] == ["net.onnx", "Against torch", "Card"]
 
 
+def test_the_command_says_that_weights_are_random(cli):
+    Path("net.yaml").write_text(SMALL.to_yaml())
+    found = cli("export", "net.yaml", "--format", "onnx", "--out", "net.onnx", "--no-latency")
+    assert "Weights: a random start; nas train net.yaml gives a folder to export" in found.out
+
+
 def test_a_file_that_differs_is_told(trained):
     subject = find_subject(trained.path, None, None)
     wrong = build(subject.graph, seed=9).eval()
@@ -161,8 +171,10 @@ def test_a_training_under_way_has_no_weights_yet(tmp_path):
         nas.export(tmp_path / "run", format="onnx", out=tmp_path / "net.onnx")
 
 
-def test_a_missing_extra_is_named(cli, monkeypatch):
+@pytest.mark.parametrize("format", ["openvino", "executorch"])
+def test_a_missing_extra_is_named(format, cli, monkeypatch):
     monkeypatch.setattr(backends, "find_spec", lambda name: None)
     Path("net.yaml").write_text(SMALL.to_yaml())
-    found = cli("export", "net.yaml", "--format", "openvino", "--out", "net.xml")
-    assert found.code == 2 and "pip install 'nas-explorer[openvino]'" in found.err
+    out = f"net{FORMATS[format].suffix}"
+    found = cli("export", "net.yaml", "--format", format, "--out", out)
+    assert found.code == 2 and f"pip install 'nas-explorer[{format}]'" in found.err

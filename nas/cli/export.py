@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from nas.cli.shared import (
@@ -24,9 +25,8 @@ def add(verbs: Any) -> None:
     about, usage = "write a network as a file for an engine", "ARCH --format F --out FILE [options]"
     parser = add_verb(verbs, "export", about, _export, usage)
     parser.add_argument("arch", metavar="ARCH", help=f"{ARCH}, or a nas train's folder")
-    parser.add_argument(
-        "--format", required=True, metavar="NAME", help="onnx, pt2, python or openvino"
-    )
+    formats = "onnx, pt2, python, openvino or executorch"
+    parser.add_argument("--format", required=True, metavar="NAME", help=formats)
     parser.add_argument("--out", required=True, metavar="FILE", help="a model card FILE.md too")
     parser.add_argument("--weights", metavar="FILE|DIR", help=".safetensors, or such a folder")
     parser.add_argument("--resolution", type=int, metavar="PIXELS", help="instead of its own")
@@ -69,4 +69,7 @@ def _print(exported: Exported) -> None:
         half, noisy = (timed["high"] - timed["low"]) / 2, ", noisy" if timed["noisy"] else ""
         latency = METRICS["latency"].format(timed["latency_ms"])
         print(f"Latency: {latency} ± {half:.1g}{noisy}, one image, by {timed['backend']}")
+    if exported.difference["accuracy"] is None:
+        advice = f"nas train {shlex.quote(exported.network)} gives a folder to export"
+        print(f"Weights: a random start; {advice}")
     print(f"Card: {exported.card}")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import escape  # Markdown may hold HTML, names must not
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.data import Data
 from nas.exporting.check import Difference
 from nas.exporting.subject import Subject
-from nas.metrics import METRICS
+from nas.metrics import METRICS, plural
 
 if TYPE_CHECKING:
     from nas.exporting.export import Exported
+    from nas.training.trained import Trained
 
 COUNTS = ("macs", "params", "memory", "size")
 
@@ -21,7 +23,7 @@ def card(exported: Exported, subject: Subject, data: Data, calibrated_on: str) -
     """The card as Markdown; `data` are those that the file was checked on."""
     files = ", ".join(f"`{Path(file).name}`" for file in exported.files)
     sections = {
-        f"# {exported.network}": [f"{files}: {exported.format}, {exported.bytes:,} bytes."],
+        f"# {escape(exported.network)}": [f"{files}: {exported.format}, {exported.bytes:,} bytes."],
         "## Input and output": _input(exported, subject, data),
         "## Accuracy": _accuracy(exported),
         "## Cost of one image": _cost(exported),
@@ -40,7 +42,7 @@ def _input(exported: Exported, subject: Subject, data: Data) -> Iterator[str]:
             f"Pixels in [0, 1] are normalised as (pixel - mean) / deviation, a channel each: mean "
             f"{mean}, deviation {std}. A grey image is repeated."
         )
-        yield f"Classes: {', '.join(subject.trained.info['classes'])}."
+        yield f"Classes: {escape(', '.join(subject.trained.info['classes']))}."
 
 
 def _accuracy(exported: Exported) -> Iterator[str]:
@@ -49,7 +51,7 @@ def _accuracy(exported: Exported) -> Iterator[str]:
             f"{found['test_accuracy']:.2%} ± {found['test_error']:.2%} (one standard error) on the "
             f"{found['test_size']:,} test images of {found['data']}, "
             f"{found['validation_accuracy']:.2%} on its validation part: in torch, at "
-            f"{found['resolution']} pixels, after {found['epochs']} epochs."
+            f"{found['resolution']} pixels, after {plural(found['epochs'], 'epoch')}."
         )
     else:
         yield "No training of these weights is known here."
@@ -71,12 +73,13 @@ def _cost(exported: Exported) -> Iterator[str]:
 
 def _latency(timed: dict[str, Any]) -> str:
     half, noisy = (timed["high"] - timed["low"]) / 2, ", noisy" if timed["noisy"] else ""
-    threads = "1 thread" if timed["threads"] == 1 else f"{timed['threads']} threads"
-    where = f"{timed['backend']}, {threads}, {timed['cpu']}"
+    where = f"{timed['backend']}, {plural(timed['threads'], 'thread')}, {timed['cpu']}"
     return f"{timed['latency_ms']:.3g} ± {half:.1g}{noisy} ({where})"
 
 
 def _making(exported: Exported, subject: Subject, calibrated_on: str) -> Iterator[str]:
+    if subject.trained:
+        yield _training(subject.trained)
     yield f"`nas export --format {exported.format}{' --int8' if exported.int8 else ''}`."
     if not subject.weighted:
         yield "The weights are a random start: train the network before it is used."
@@ -87,3 +90,13 @@ def _making(exported: Exported, subject: Subject, calibrated_on: str) -> Iterato
         )
     if subject.architecture:
         yield f"```yaml\n{subject.architecture.to_yaml().rstrip()}\n```"
+
+
+def _training(trained: Trained) -> str:
+    settings, torch = trained.settings, trained.info["versions"]["torch"]
+    recipe = settings.recipe
+    return (
+        f"`nas train`: {plural(recipe.epochs, 'epoch')} of batches of {recipe.batch} by "
+        f"{recipe.optimiser}, learning rate up to {recipe.peak:g}, seed {settings.seed}, "
+        f"torch {torch}."
+    )

@@ -122,6 +122,22 @@ def _scores(network: Callable[[torch.Tensor], torch.Tensor]) -> Scores:
     return scores
 
 
+# ExecuTorch --------------------------------------------------------------------------------------
+
+
+def _write_executorch(subject: Subject, path: Path) -> tuple[Path, ...]:
+    from nas.latency.backends.executorch import lowered
+
+    path.write_bytes(lowered(subject.graph, subject.weights))
+    return (path,)
+
+
+def _read_executorch(path: Path, subject: Subject) -> Scores:
+    from nas.latency.backends.executorch import load
+
+    return _scores(load(path, threads=1))
+
+
 # OpenVINO ----------------------------------------------------------------------------------------
 
 
@@ -148,6 +164,7 @@ FORMATS = {
     "pt2": Format(".pt2", "torch", _write_pt2, _read_pt2, batch="any"),
     "python": Format(".py", "torch", _write_python, _read_python, batch="any"),
     "openvino": Format(".xml", "openvino", _write_openvino, _read_openvino),
+    "executorch": Format(".pte", "executorch", _write_executorch, _read_executorch),
 }
 # Eight bits differ by as much as they do: the check reports it, and counts equal answers.
 INT8 = Format(".onnx", "onnxruntime-int8", _write_int8, _read_onnx, tolerance=None)

@@ -16,6 +16,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file by name; raises InputError."""
     try:
         return safetensors.torch.load_file(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: No such file or directory") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except safetensors.SafetensorError as error:
@@ -25,7 +27,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 def fit(module: nn.Module, weights: dict[str, Tensor], where: str) -> None:
     """Load weights into the module that they are of; raises InputError."""
     own = module.state_dict()
-    for name in own.keys() | weights.keys():
+    for name in dict.fromkeys((*own, *weights)):
         check_shape(name, own.get(name), weights.get(name), where)
     module.load_state_dict(weights)
 

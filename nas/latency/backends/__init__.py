@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from nas.errors import InputError
 from nas.latency.backends.base import Backend, Weights, image
 from nas.latency.backends.cuda import Cuda
+from nas.latency.backends.executorch import ExecuTorch
 from nas.latency.backends.int8 import OnnxRuntimeInt8
 from nas.latency.backends.onnx_runtime import OnnxRuntime
 from nas.latency.backends.openvino import OpenVino
@@ -23,10 +24,12 @@ BACKENDS: dict[str, Backend] = {
     "onnxruntime-int8": OnnxRuntimeInt8(),
     "openvino": OpenVino("f32"),
     "openvino-bf16": OpenVino("bf16"),
+    "executorch": ExecuTorch(),
     "torch": Torch(),
     "cuda": Cuda(),
 }
-EXTRAS = {"openvino": "openvino", "openvino-bf16": "openvino"}  # both the package and the extra
+# Back end → the package that it needs, which is the name of its extra too
+EXTRAS = {"openvino": "openvino", "openvino-bf16": "openvino", "executorch": "executorch"}
 
 
 def find_backend(name: str) -> Backend:
