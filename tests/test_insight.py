@@ -18,6 +18,7 @@ from nas import figures, insight
 from nas.insight.design import varied
 from nas.insight.search import climbed
 from nas.pick import assess, candidates
+from nas.ranking import tau
 from nas.records import STOPPED
 from nas.run import frame
 
@@ -123,7 +124,7 @@ def test_estimates_have_not_seen_what_they_estimate(sampled):
     found = insight.estimates(sampled.trials)
     assert len(found) == len(sampled.trials)
     assert (found["estimate_low"] < found["estimate"]).all()
-    assert insight.kendall_tau(found["estimate"], found["latency_ms"]) > 0.6
+    assert tau(found["estimate"], found["latency_ms"]) > 0.6
     assert (found["estimate"] != found["latency_ms"]).all()
     assert drawn(figures.plot_estimates(found)) == len(found)
 
@@ -131,8 +132,8 @@ def test_estimates_have_not_seen_what_they_estimate(sampled):
 def test_counts_against_latency(sampled):
     figure = figures.plot_against_latency(sampled.trials, ["macs", "params"])
     assert [drawn(figure, i) for i in (0, 1)] == [len(sampled.trials)] * 2
-    tau = kendalltau(sampled.trials["params"], sampled.trials["latency_ms"]).statistic
-    assert figure.axes[1].get_title() == f"τ = {tau:.2f}"
+    order = kendalltau(sampled.trials["params"], sampled.trials["latency_ms"]).statistic
+    assert figure.axes[1].get_title() == f"τ = {order:.2f}"
 
 
 # The search --------------------------------------------------------------------------------------

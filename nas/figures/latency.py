@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nas.figures.style import INK, SOFT, color_of, figure, legend_beside, set_metric
-from nas.insight.latency import kendall_tau
 from nas.metrics import METRICS
+from nas.ranking import tau
 
 
 def plot_against_latency(table: pd.DataFrame, names: Sequence[str]) -> Figure:
@@ -23,7 +23,7 @@ def plot_against_latency(table: pd.DataFrame, names: Sequence[str]) -> Figure:
         _scatter(axes, timed, column, "latency_ms")
         set_metric(axes.xaxis, name, timed[column].tolist())
         set_metric(axes.yaxis, "latency", timed["latency_ms"].tolist())
-        axes.set_title(f"τ = {kendall_tau(timed[column], timed['latency_ms']):.2f}", fontsize=10)
+        axes.set_title(f"τ = {tau(timed[column], timed['latency_ms']):.2f}", fontsize=10)
         axes.label_outer()
     legend_beside(np.atleast_1d(panels)[-1])
     return made

@@ -1,7 +1,7 @@
 """What runs tell of space, latency and search, as tables; `nas.figures` draws them."""
 
 from nas.insight.design import effects, error_distribution, importances, winners
-from nas.insight.latency import estimates, kendall_tau
+from nas.insight.latency import estimates
 from nas.insight.search import agreement, replay_rungs, volumes
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
     "error_distribution",
     "estimates",
     "importances",
-    "kendall_tau",
     "replay_rungs",
     "volumes",
     "winners",

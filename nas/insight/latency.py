@@ -1,20 +1,14 @@
-"""Latency as it was measured, as counts rank it, and as an estimator would have had it."""
+"""Latency as it was measured, and as an estimator would have had it."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau
 
 from nas.arch import trace
 from nas.latency import LatencyEstimator
 
 FOLDS = 5
-
-
-def kendall_tau(one: pd.Series, other: pd.Series) -> float:
-    """Agreement of two orders, from −1 to 1 (Kendall's τ-b)."""
-    return float(kendalltau(one, other).statistic)
 
 
 def estimates(table: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau
 
+from nas import ranking
 from nas.records import COMPLETE, STOPPED, Trial
 from nas.run import Run, hypervolume_of
 from nas.rungs import may_enter
@@ -61,22 +61,11 @@ def climbed(
 def agreement(run: Run) -> pd.DataFrame:
     """How well each epoch's training loss ranks the complete trials as their final accuracy does.
 
-    The index is the epoch, from 1 on; `tau` is Kendall's τ-b of both orders, and `low` and `high`
-    bound it with 95 % (bootstrap over networks).
+    The index is the epoch, from 1 on; the columns are those of `nas.ranking.Agreement`.
     """
     done = [t.result for t in run.records if t.state == COMPLETE and t.result]
     losses = np.array([result.curve for result in done])
-    final = np.array([result.accuracy for result in done])
-    rows = [_tau(-losses[:, epoch], final) for epoch in range(losses.shape[1])]
+    final = [result.accuracy for result in done]
+    rows = [ranking.agreement(-epoch, final) for epoch in losses.T]
     index = pd.RangeIndex(1, len(rows) + 1, name="epoch")
-    return pd.DataFrame(rows, columns=["tau", "low", "high"], index=index)
-
-
-def _tau(one: np.ndarray, other: np.ndarray, draws: int = 200) -> tuple[float, float, float]:
-    rng = np.random.default_rng(0)
-    drawn = [
-        kendalltau(one[rows], other[rows]).statistic
-        for rows in rng.integers(len(one), size=(draws, len(one)))
-    ]
-    low, high = np.nanquantile(drawn, (0.025, 0.975))
-    return float(kendalltau(one, other).statistic), float(low), float(high)
+    return pd.DataFrame([asdict(row) for row in rows], index=index)
