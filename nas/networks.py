@@ -45,9 +45,20 @@ def find_network(
         return _own(name, Run(match["run"]).architecture(int(match["number"])), resolution)
     if Path(name).suffix in (".yaml", ".yml"):
         return _own(name, Architecture.from_yaml(name), resolution)
+    if "/" in name or ":" in name or Path(name).is_dir():
+        raise InputError(_misnamed(name))
     published = reference.published(name)
     architecture = published.architecture(resolution, classes)
     return Network(name, published.graph(resolution, classes), architecture)
+
+
+def _misnamed(name: str) -> str:
+    """What a path that is no network should have been."""
+    if Path(name, "run.json").is_file():
+        return f"{name}: a run: expected one of its networks, as {name}:0; see nas front {name}"
+    if (file := Path(name, "architecture.yaml")).is_file():
+        return f"{name}: expected a network, as {file}"
+    return f"{name}: no network: expected a published name, a .yaml file or results/NAME:NUMBER"
 
 
 def run_of(name: str) -> Run | None:

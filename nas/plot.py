@@ -18,6 +18,7 @@ from nas.run import front
 if TYPE_CHECKING:
     from nas.run import Run
 
+DOLLAR = str.maketrans({"$": r"\$"})  # for texts with names in them: matplotlib reads formulas
 # Okabe and Ito's colours, which colour-blind people can tell apart, and a grey.
 FAMILIES = {
     "conv": "#999999",
@@ -45,7 +46,7 @@ def plot_front(
     for i, run in enumerate(runs):
         done = run.trials[run.trials["state"] == COMPLETE]
         _draw_trials(axes, done, horizontal.column, vertical.column)
-        label = "front" if len(runs) == 1 else f"front of {run.path.name}"
+        label = "front" if len(runs) == 1 else f"front of {run.path.name}".translate(DOLLAR)
         _draw_front(axes, front(run.trials, (y, x)), horizontal.column, vertical.column, label, i)
         _draw_baselines(axes, run.baselines, horizontal.column, vertical.column)
     axes.set_xlabel(horizontal.label)
@@ -60,7 +61,8 @@ def plot_front(
         _focus(axes, runs, vertical.column)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(title if title is not None else _title(runs), fontsize=10, loc="left")
+    title = _title(runs) if title is None else title
+    axes.set_title(title.translate(DOLLAR), fontsize=10, loc="left")
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
     if unique:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import shlex
 from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import median
@@ -19,7 +20,7 @@ from nas.certainty import percent
 from nas.cost import Cost, cost
 from nas.errors import InputError
 from nas.graph import Graph
-from nas.metrics import COUNTED, METRICS
+from nas.metrics import COUNTED, METRICS, plural
 from nas.networks import Network
 from nas.space import Space
 
@@ -31,9 +32,10 @@ SAMPLE = 500  # architectures that a space's median is taken from
 
 
 def print_table(table: Table) -> None:
-    console = Console(highlight=False)
+    plain = partial(Console, highlight=False, markup=False, emoji=False)  # names may be [/anything]
+    console = plain()
     if not console.is_terminal:  # a file or a pipe has no width
-        console = Console(highlight=False, width=160)
+        console = plain(width=160)
     console.print(table)
 
 
@@ -124,7 +126,7 @@ def print_latencies(rows: Sequence[dict[str, Any]]) -> None:
     """The networks' latencies, a column a back end, each with half its 95 % interval."""
     found = [list(row["latency"].values()) for row in rows]
     threads = found[0][0]["threads"]
-    title = f"Latency of one image, {threads} thread{'s' if threads > 1 else ''}"
+    title = f"Latency of one image, {plural(threads, 'thread')}"
     table = make_table(title, "network", *rows[0]["latency"])
     for row, latencies in zip(rows, found, strict=True):
         table.add_row(row["name"], *map(_latency_cell, latencies))
@@ -266,16 +268,16 @@ def print_front(found: pd.DataFrame, objectives: Sequence[str], title: str = "")
     print_table(table)
 
 
-def print_pick(found: Pick, epochs: int) -> None:
+def print_pick(found: Pick) -> None:
     """The network that was picked, why, how sure, and what to do with it."""
     print(f"{found.network}: {found.row['family']}, {_measured(found)}")
     print(f"Why: {found.why}.")
     print(f"How sure: {found.how_sure}.")
     print(
-        f"Accuracies are of {epochs} epochs, with 95 % intervals from {_noise(found.row)}. "
+        f"Accuracies are of {_training(found.row)}, with 95 % intervals from {_noise(found.row)}. "
         "Train a short list fully before you decide."
     )
-    print(f"Next: nas profile {found.network} --layers --latency")
+    print(f"Next: nas train {shlex.quote(found.network)}")
 
 
 def _measured(found: Pick) -> str:
@@ -283,6 +285,13 @@ def _measured(found: Pick) -> str:
     low, high = percent(row["accuracy_low"]), percent(row["accuracy_high"])
     text = f"accuracy {percent(row['accuracy'])} ({low} to {high})"
     return f"{text}, {found.x} {METRICS[found.x].format(row[METRICS[found.x].column])}"
+
+
+def _training(row: pd.Series) -> str:
+    """What an accuracy is of: a training has a curve, a part of a shared network has none."""
+    if not (epochs := int(row["epochs"])):
+        return "parts of one shared network"
+    return plural(epochs, "epoch")
 
 
 def _noise(row: pd.Series) -> str:

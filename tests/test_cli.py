@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -77,8 +78,7 @@ def test_search_prints_its_front_and_what_comes_next(cli, quick_flags, tmp_path)
     run = nas.load(tmp_path / "run")
     *_, files, after = found.out.splitlines()
     assert files.startswith(f"Files: {run.path}/front.csv")
-    command = after.removeprefix("Next: nas ").split()
-    assert cli(*[word for word in command if word != "--latency"]).code == 0
+    assert cli(*shlex.split(after.removeprefix("Next: nas "))).code == 0
     assert "trial   0" in found.err and "trial   1" in found.err
     assert run.info["settings"]["seed"] == 5
 

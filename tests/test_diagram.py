@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from PIL import Image
@@ -54,6 +55,27 @@ def test_equal_blocks_are_one_line(capsys):
     assert len(lines) == 16  # the title, the columns, 14 kinds of blocks
     (line,) = (line for line in lines if "× 3" in line)
     assert line.split()[:4] == ["inverted_residual", "×", "3", "64×14×14"]
+
+
+def test_a_name_is_no_markup_and_no_formula(cli, finished):
+    """Neither the terminal's tables nor the pictures read it."""
+    name = 'it\'s [/b] <i> "$\\frac$" :ok:'
+    shutil.copytree(finished.path, name)
+    shown = cli("show", f"{name}:0", "--png", "net.png")
+    assert shown.code == 0 and shown.out.startswith(f"{name}:0: 3×224×224")
+    plotted = cli("front", name, finished.path, "--plot", "front.png")
+    assert plotted.code == 0 and name in plotted.out
+
+
+def test_what_is_no_network_says_what_would_be(cli, finished, trained):
+    def refused(name):
+        found = cli("show", name)
+        assert (found.code, found.err.count("\n")) == (2, 1)
+        return found.err
+
+    assert f"expected one of its networks, as {finished.path}:0" in refused(finished.path)
+    assert f"expected a network, as {trained.path}/architecture.yaml" in refused(trained.path)
+    assert "expected a published name, a .yaml file or" in refused("results/none:last")
 
 
 def test_shapes():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from dataclasses import replace
 
@@ -74,8 +75,16 @@ def test_front_picks(cli, finished):
     assert first.startswith(f"{finished.path}:{best['number']}: ")
     assert "most accurate" in why and "truly the best with" in sure
     assert "359 validation images" in note
-    command = after.removeprefix("Next: nas ").split()
-    assert cli(*[word for word in command if word != "--latency"]).code == 0
+    assert after == f"Next: nas train {shlex.quote(first.split(': ')[0])}"
+
+
+def test_accuracies_of_shared_weights_are_told(cli, finished, tmp_path):
+    folder = tmp_path / "shared"
+    shutil.copytree(finished.path, folder)
+    parts = [replace(t, result=replace(t.result, curve=())) for t in finished.records]
+    write_atomic(folder / TRIALS, "".join(trial.to_json() + "\n" for trial in parts))
+    assert "of parts of one shared network" in cli("front", folder, "--pick", "best").out
+    assert "of 1 epoch," in cli("front", finished.path, "--pick", "best").out
 
 
 def test_a_pick_as_json(cli, finished):

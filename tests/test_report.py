@@ -12,11 +12,23 @@ import pytest
 import nas
 from nas.analysis.stages import count_stages
 from nas.cost import cost
-from nas.records import BASELINES, FAILED, TRIALS, append_line, locked, write_atomic
+from nas.records import (
+    BASELINES,
+    CONFIRMED,
+    FAILED,
+    STOPPED,
+    TRIALS,
+    append_line,
+    locked,
+    write_atomic,
+)
 from nas.report import data, render, report_data
 from nas.report.page import json_in_html
 
 NASTY = "</script><img src=x onerror=alert(1)> \"double\" 'single' & \u2028"
+
+LATENCY = {"latency_ms": 2.0, "low": 1.9, "high": 2.1, "noisy": False}
+LATENCY |= {"cpu": "EPYC", "backend": "onnxruntime", "threads": 1}
 
 
 @pytest.fixture
@@ -88,12 +100,38 @@ def test_diagrams_are_left_out_where_there_are_very_many(run, monkeypatch):
 def test_notes_follow_from_the_records(run):
     (described,) = report_data([run])["runs"]
     notes = " ".join(described["notes"])
-    assert "1 epochs" in notes and "359 validation images" in notes
+    assert "those of 1 epoch on" in notes and "359 validation images" in notes
     assert "No latency was measured" in notes and "failed" not in notes
     failed = replace(run.records[0], number=8, state=FAILED, result=None, error="Diverged")
     append_line(run.path / TRIALS, failed.to_json())
     (described,) = report_data([nas.load(run.path)])["runs"]
-    assert described["notes"][-1] == "1 trials failed, the last one by: Diverged"
+    assert described["notes"][-1] == "1 trial failed, the last one by: Diverged"
+
+
+def test_longer_trainings_stand_beside_the_search(run):
+    longer = [replace(t, result=replace(t.result, accuracy=0.9)) for t in run.records[:4]]
+    for trial in longer:
+        append_line(run.path / CONFIRMED, trial.to_json())
+    found = report_data([nas.load(run.path)])
+    notes = " ".join(found["runs"][0]["notes"])
+    assert "Longer trainings of candidates" in notes and "trial 3 90.00 ± 1.58 %" in notes
+    assert "order these 4 with τ 0.00" in notes
+    assert [point.get("confirmed") for point in found["points"][:5]] == [0.9] * 4 + [None]
+
+
+def test_notes_of_shared_weights_estimates_and_stopped_trials(run):
+    rewritten = []
+    for trial in run.records:
+        latency = LATENCY | ({"source": "estimated"} if trial.number < 3 else {})
+        result = replace(trial.result, curve=())
+        rewritten.append(replace(trial, result=result, latency=latency))
+    rewritten[-1] = replace(rewritten[-1], state=STOPPED)
+    write_atomic(run.path / TRIALS, "".join(trial.to_json() + "\n" for trial in rewritten))
+    notes = " ".join(report_data([nas.load(run.path)])["runs"][0]["notes"])
+    assert "parts of one network that was trained for all" in notes
+    assert "was trained once here" not in notes and "epoch" not in notes
+    assert "measured (3 of 7 estimated) on EPYC" in notes
+    assert "1 trial stopped at a rung" in notes
 
 
 def test_a_run_says_how_far_it_has_come(run):

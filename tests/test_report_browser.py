@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import string
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+SAFE = {*string.ascii_letters, *string.digits, *"./-_"}
 NASTY = '<b onclick="alert(1)">it\'s</b>'
 
 
@@ -136,9 +138,10 @@ def test_a_click_shows_diagram_yaml_and_commands(browser, finished, best):
     one(browser, "#detail summary").click()
     assert one(browser, "#detail .yaml").text == finished.architecture(best).to_yaml().strip()
     train, export = texts(browser, "#detail .command")
-    assert train.startswith("nas train ") and export.endswith(
-        f":{best}' --format onnx --out net.onnx"
-    )
+    assert train.startswith("nas train ") and f":{best}' --out trained/" in train
+    folder = train.rpartition(" ")[2]
+    assert folder.endswith(f"-{best}") and set(folder) <= SAFE
+    assert export == f"nas export {folder} --format onnx --out net.onnx"
     assert one(browser, "tr.selected td").text == one(browser, "#detail h2").text
 
 

@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from nas.analysis.roofline import LAYOUT
+from nas.plot import DOLLAR
 
 Row = Mapping[str, Any]
 Side: TypeAlias = Literal["left", "right"]
@@ -59,13 +60,11 @@ def plot_roofline(network: Row) -> Figure:
     _draw_points(left, found)
     _draw_shares(right, found["kinds"])
     machine = found["machine"]
-    figure.suptitle(
+    title = (
         f"{network['name']} at {network['resolution']} px: {found['ms']:.2f} ms   "
-        f"({machine['cpu']}, one thread, fp32, ONNX Runtime)",
-        fontsize=10,
-        x=0.008,
-        ha="left",
+        f"({machine['cpu']}, one thread, fp32, ONNX Runtime)"
     )
+    figure.suptitle(title.translate(DOLLAR), fontsize=10, x=0.008, ha="left")
     return figure
 
 

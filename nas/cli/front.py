@@ -116,7 +116,7 @@ def _pick(options: argparse.Namespace, runs: Sequence[Run], x: str) -> None:
         raise InputError(f"no trial with a known {x} within {runs[0].budget}")
     if options.json:
         return print_json(found.to_dict() | {"front": front_rows(found.front)})
-    return print_pick(found, runs[0].info["settings"]["recipe"]["epochs"])
+    return print_pick(found)
 
 
 def _about(run: Run) -> dict[str, Any]:

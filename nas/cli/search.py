@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from nas.cli.execution import OPTIONS, add_execution_options, execution_of
@@ -155,7 +156,6 @@ def _print_run(run: Run, *, as_json: bool) -> None:
     print_front(run.front, run.objectives)
     if known := trust(run):
         print(f"{known.sentence}; see nas trust {run.path}")
-    best = run.front.iloc[-1]["number"]
     print(f"Files: {run.path}/front.csv, front.png, architectures/NUMBER.yaml")
-    print(f"Next: nas profile {run.path}:{best} --layers --latency")
+    print(f"Next: nas front {shlex.quote(str(run.path))} --pick knee")
     return None

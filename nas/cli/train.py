@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,7 @@ def _train(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         if not Path(folder, "train.json").exists():
             raise  # nothing was begun
-        advice = f"go on with: nas train --resume {folder}"
+        advice = f"go on with: nas train --resume {shlex.quote(str(folder))}"
         return fail(f"interrupted; all whole epochs are kept; {advice}", INTERRUPTED)
     _print(trained, options.json)
     return 0
@@ -106,5 +107,5 @@ def _print(trained: Trained, as_json: bool) -> None:
         f"{which}, the better on validation"
     )
     print(f"Files: {trained.path}/weights.safetensors, metrics.csv, curves.png, result.json")
-    print(f"Next: nas export {trained.path} --format onnx --out net.onnx")
+    print(f"Next: nas export {shlex.quote(str(trained.path))} --format onnx --out net.onnx")
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from nas.cli.shared import add_json, add_verb, print_json
@@ -55,9 +56,8 @@ def _print_confirmed(found: Trust) -> None:
     from nas.show import make_table, print_table
 
     if not found.confirmed:
-        print(
-            f"Nothing is confirmed; longer trainings: nas search --resume {found.run} --confirm 5"
-        )
+        advice = f"nas search --resume {shlex.quote(found.run)} --confirm 5"
+        print(f"Nothing is confirmed; longer trainings: {advice}")
         return
     table = make_table("Confirmed by longer trainings", "trial", "searched", "confirmed")
     for c in sorted(found.confirmed, key=lambda c: -c.confirmed):

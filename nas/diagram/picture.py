@@ -14,7 +14,7 @@ from matplotlib.ticker import PercentFormatter
 from nas.diagram.layout import Diagram, Part
 from nas.diagram.terminal import shape_text
 from nas.metrics import METRICS
-from nas.plot import FAMILIES
+from nas.plot import DOLLAR, FAMILIES
 
 PLAIN = "#DDDDDD"  # parts that are no searched family
 INK = "#222222"
@@ -38,7 +38,7 @@ def plot_diagram(diagram: Diagram) -> Figure:
     _draw_stages(bottom, diagram.parts)
     macs, params = (METRICS[n].format(getattr(diagram.cost, n)) for n in ("macs", "params"))
     title = f"{diagram.name}: {shape_text(diagram.input)}, {macs} macs, {params} params"
-    figure.suptitle(title, fontsize=10, x=0.008, ha="left")
+    figure.suptitle(title.translate(DOLLAR), fontsize=10, x=0.008, ha="left")
     return figure
 
 

@@ -15,8 +15,8 @@ BAR = 16  # characters of the largest share
 def print_diagram(diagram: Diagram) -> None:
     """Stages, blocks, shapes, parameters and multiply–accumulates, these with a bar."""
     counts = (f"{diagram.cost.params:,} params", f"{diagram.cost.macs:,} macs")
-    title = f"{diagram.name}: {shape_text(diagram.input)} → {', '.join(counts)}"
-    table = make_table(title, "stage", "block", "settings", "output", "params", "macs", "", text=4)
+    print(f"{diagram.name}: {shape_text(diagram.input)} → {', '.join(counts)}")
+    table = make_table("", "stage", "block", "settings", "output", "params", "macs", "", text=4)
     table.columns[-1].justify = "left"
     runs = [list(run) for run in _runs(diagram.parts)]
     largest = max(len(run) * run[0].macs for run in runs) or 1

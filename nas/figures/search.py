@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from nas.figures.style import CYCLE, INK, figure
+from nas.plot import DOLLAR
 from nas.records import COMPLETE
 
 DASHES = ("-", "--", ":", "-.")
@@ -16,7 +17,14 @@ def plot_volumes(found: pd.DataFrame) -> Figure:
     made, axes = figure()
     for i, name in enumerate(found):
         style = {"color": CYCLE[i % len(CYCLE)], "linestyle": DASHES[i % len(DASHES)]}
-        axes.step(found.index, found[name], where="post", linewidth=1.8, label=name, **style)
+        axes.step(
+            found.index,
+            found[name],
+            where="post",
+            linewidth=1.8,
+            label=str(name).translate(DOLLAR),
+            **style,
+        )
     axes.set_xlabel("trials")
     axes.set_ylabel("hypervolume")
     axes.legend(fontsize=8, frameon=False, loc="lower right")

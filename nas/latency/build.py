@@ -30,7 +30,7 @@ from nas.records import append_line, read_lines
 
 NETWORKS, ROUNDS = 1400, 2
 CALIBRATION = 5.0  # seconds
-ENGINES = ("onnxruntime", "openvino", "torch")
+ENGINES = ("onnxruntime", "openvino", "executorch", "torch")
 Job: TypeAlias = tuple[int, int]  # (round, network)
 Track: TypeAlias = Callable[[Sequence[Job], int], Iterable[Job]]  # shows the jobs left, of so many
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from nas.errors import InputError
 from nas.latency.measurement import cpu_name
+from nas.metrics import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +42,4 @@ class Device:
         return ", ".join(f"{name} {own}, not {its}" for name, own, its in pairs if own != its)
 
     def __str__(self) -> str:
-        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return f"{self.cpu}, {self.backend}, {threads}"
+        return f"{self.cpu}, {self.backend}, {plural(self.threads, 'thread')}"

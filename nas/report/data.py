@@ -72,7 +72,6 @@ def _run(run: Run) -> dict[str, Any]:
         "path": str(run.path),
         "space": run.info["space"],
         "data": settings["data"],
-        "shell": shlex.quote(settings["data"]),
         "budget": list(settings["budget"]),
         "cost": run.cost,
         "progress": progress(run),
@@ -97,6 +96,7 @@ def _points(run: Run, index: int) -> Iterator[dict[str, Any]]:
         raise InputError(f"{run.path}: no finished trial to report yet")
     known = assess(found, run.budget, run.cost).set_index("id")
     front, chances = set(known.index[known["front"]]), known["on_front"]
+    longer = {t.number: t.result.accuracy for t in run.confirmed if t.result}
     for _, row in found.iterrows():
         yield _point(row, index, row["network"]) | {
             "number": int(row["number"]),
@@ -104,6 +104,7 @@ def _points(run: Run, index: int) -> Iterator[dict[str, Any]]:
             "front": row["id"] in front,
             "chance": _number(chances.get(row["id"], math.nan)),
             "over": bool(row["over_budget"]),
+            "confirmed": _number(longer.get(row["number"], math.nan)),
         }
     for _, row in with_intervals(run.baselines).iterrows():
         yield _point(row, index, str(row["name"])) | {"published": True}

@@ -5,36 +5,61 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from nas.certainty import LEVEL
-from nas.metrics import METRICS
+from nas.certainty import LEVEL, percent
+from nas.metrics import METRICS, plural
 from nas.pick import assess, candidates
-from nas.records import COMPLETE, FAILED
+from nas.records import COMPLETE, FAILED, STOPPED
 from nas.run import Run, front
+from nas.trust import trust
 
 SURE = 0.8
+SHARED = "Accuracies are those of parts of one network that was trained for all candidates at once"
 
 
 def notes(run: Run) -> list[str]:
     """Sentences on accuracies, the front and latencies of a run with a finished trial."""
-    return [*_training(run), *_front(run), *_latencies(run), *_failures(run)]
+    found = (_training, _confirmed, _front, _latencies, _left_out)
+    return [note for notes_of in found for note in notes_of(run)]
 
 
 def _training(run: Run) -> Iterator[str]:
     recipe = run.info["settings"]["recipe"]
     done = run.trials[run.trials["state"] == COMPLETE]
     best = done.iloc[done["accuracy"].argmax()]
+    brief = (
+        f"Accuracies are those of {plural(recipe['epochs'], 'epoch')} on at most "
+        f"{recipe['subset']:,} images of {recipe['proxy_resolution']} pixels"
+    )
+    alone = best["epochs"] > 0  # a part of a shared network has no training of its own
     yield (
-        f"Accuracies are those of {recipe['epochs']} epochs on at most {recipe['subset']:,} images "
-        f"of {recipe['proxy_resolution']} pixels, a noisy judge of long training: take the front "
-        "for a short list to train fully."
+        f"{brief if alone else SHARED}, a noisy judge of long training: take the front for a short "
+        "list to train fully."
     )
     error = 1.96 * best["accuracy_error"]
     yield (
         f"They are counted on {best['validation_size']:,.0f} validation images: the best, "
         f"{METRICS['accuracy'].format(best['accuracy'])}, is known to ± {100 * error:.1f} points "
-        f"({LEVEL:.0%}), and it was chosen for being high."
+        f"({percent(LEVEL)}), and it was chosen for being high."
     )
-    yield "Each network was trained once here: the noise of seeds is in no interval."
+    if alone:
+        yield "Each network was trained once here: the noise of seeds is in no interval."
+
+
+def _confirmed(run: Run) -> Iterator[str]:
+    found = trust(run)
+    if not found or not found.confirmed:
+        return
+    both = ", ".join(
+        f"trial {c.number} {100 * c.confirmed:.2f} ± {100 * c.confirmed_error:.2f} % "
+        f"(in the search {100 * c.accuracy:.2f} %)"
+        for c in sorted(found.confirmed, key=lambda c: -c.confirmed)
+    )
+    yield f"Longer trainings of candidates, with one standard error: {both}."
+    if tau := found.agreement:
+        yield (
+            f"The search and the longer trainings order these {tau.count} with τ {tau.tau:.2f} "
+            f"({percent(LEVEL)}: {tau.low:.2f} to {tau.high:.2f}); 1 would be the same order."
+        )
 
 
 def _front(run: Run) -> Iterator[str]:
@@ -43,24 +68,28 @@ def _front(run: Run) -> Iterator[str]:
     ties = front(run.trials, ("accuracy", run.cost))["tie"].sum()
     yield (
         f"Of {found['front'].sum()} points on the front of accuracy and {run.cost}, {sure} are "
-        f"truly on it with {SURE:.0%} or more; {ties} cannot be told from a cheaper one."
+        f"truly on it with {percent(SURE)} or more; {ties} cannot be told from a cheaper one."
     )
 
 
 def _latencies(run: Run) -> Iterator[str]:
-    timed = [t.latency for t in run.records if t.state == COMPLETE and t.latency]
+    done = (t for t in run.records if t.state == COMPLETE)
+    timed = [found for t in done if (found := run.finals.get(t.number, t.latency))]
     if not timed:
         yield "No latency was measured: counts do not rank networks of several block families."
         return
     half = median((t["high"] - t["low"]) / (2 * t["latency_ms"]) for t in timed)
     device = f"{timed[0]['cpu']}, {timed[0]['backend']}, threads: {timed[0]['threads']}"
-    how = "estimated for" if timed[0].get("source") == "estimated" else "measured on"
-    yield f"Latencies are {how} {device}; the median interval is ± {half:.1%}."
+    estimated = sum(t.get("source") == "estimated" for t in timed)
+    some = f" ({estimated} of {len(timed)} estimated)" if estimated else ""
+    how = "estimated for" if estimated == len(timed) else f"measured{some} on"
+    yield f"Latencies are {how} {device}; the median interval is ± {100 * half:.1f} %."
     if noisy := sum(t["noisy"] for t in timed):
         yield f"{noisy} of {len(timed)} latencies were taken on an unsteady machine."
 
 
-def _failures(run: Run) -> Iterator[str]:
-    failed = [trial for trial in run.records if trial.state == FAILED]
-    if failed:
-        yield f"{len(failed)} trials failed, the last one by: {failed[-1].error}"
+def _left_out(run: Run) -> Iterator[str]:
+    if stopped := sum(trial.state == STOPPED for trial in run.records):
+        yield f"{plural(stopped, 'trial')} stopped at a rung and left out here."
+    if failed := [trial for trial in run.records if trial.state == FAILED]:
+        yield f"{plural(len(failed), 'trial')} failed, the last one by: {failed[-1].error}"

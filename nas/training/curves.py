@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from nas.plot import DOLLAR
+
 # Okabe and Ito's colours, which colour-blind people can tell apart
 STYLES = {
     "train_loss": ("training", "#999999"),
@@ -28,7 +30,7 @@ def save_curves(metrics: pd.DataFrame, title: str, path: Path) -> None:
     _draw(left, metrics, LOSSES, "cross-entropy")
     _draw(right, metrics, ACCURACIES, "validation accuracy")
     right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
-    figure.suptitle(title, fontsize=10, x=0.008, ha="left")
+    figure.suptitle(title.translate(DOLLAR), fontsize=10, x=0.008, ha="left")
     figure.savefig(path)
 
 

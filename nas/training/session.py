@@ -19,6 +19,7 @@ from nas.cost import cost
 from nas.data import Data, resized
 from nas.errors import InputError
 from nas.latency.lock import together
+from nas.metrics import plural
 from nas.net import build, threads
 from nas.networks import Network
 from nas.pareto import standard_error
@@ -120,7 +121,8 @@ class Session:
 
     def _run(self) -> Trained:
         epochs = self.settings.recipe.epochs
-        self.say(f"{self.folder}: {self.network.name} on {self.settings.data}, {epochs} epochs")
+        about = f"{self.network.name} on {self.settings.data}, {plural(epochs, 'epoch')}"
+        self.say(f"{self.folder}: {about}")
         with threads(self.settings.recipe.threads or 1):
             while len(self.training.curve) < epochs:
                 self._epoch()

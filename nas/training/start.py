@@ -51,9 +51,9 @@ def train(
     import_blocks(blocks)
     if data is None:
         data, data_dir = asked.get("data"), data_dir or asked.get("data_dir")
+    side = find_network(network, resolution).resolution
     if data is None:
         raise InputError(f"--data: {name} is of no run, so that its data have to be named")
-    side = find_network(network, resolution).resolution
     images = load_data(data, data_dir, size=side)
     found = find_network(network, side, len(images.classes))
     settings = Settings(

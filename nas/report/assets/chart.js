@@ -139,13 +139,17 @@ function headline(point) {
   return [...stages, `${point.input[1]} px`].join(" · ");
 }
 
-/** Metrics with their intervals, and the chance of being on the front. */
+/** Metrics with their intervals, a longer training's accuracy, the chance of being on the front. */
 function values(point, shown = DATA.metrics) {
   const list = el("dl");
   for (const metric of shown.filter((m) => m.name in point.values)) {
     const value = el("span", {}, show(metric, point.values[metric.name]));
     const range = el("small", {}, between(metric, point.bounds[metric.name]));
     list.append(el("dt", {}, metric.name), el("dd", {}, value, " ", range));
+  }
+  if (typeof point.confirmed === "number") {
+    const confirmed = show(METRICS.get("accuracy"), point.confirmed);
+    list.append(el("dt", {}, "accuracy, confirmed"), el("dd", {}, confirmed));
   }
   if (point.chance !== undefined && point.chance !== null) {
     list.append(el("dt", {}, "truly on the front"), el("dd", {}, percent(point.chance)));

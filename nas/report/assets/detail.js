@@ -34,11 +34,12 @@ function source(point) {
   return parts;
 }
 
-/** For a shell; names are quoted for it already. */
+/** For a shell: names are quoted for it already, and a folder's has nothing to quote. */
 function commands(point) {
+  const folder = `trained/${point.name.split("/").pop().replace(/[^\w.]+/g, "-")}`;
   return [
-    `nas train ${point.shell} --data ${DATA.runs[point.run].shell}`,
-    `nas export ${point.shell} --format onnx --out net.onnx`,
+    `nas train ${point.shell} --out ${folder}`,
+    `nas export ${folder} --format onnx --out net.onnx`,
   ];
 }
 
