@@ -23,7 +23,8 @@ def plot_against_latency(table: pd.DataFrame, names: Sequence[str]) -> Figure:
         _scatter(axes, timed, column, "latency_ms")
         set_metric(axes.xaxis, name, timed[column].tolist())
         set_metric(axes.yaxis, "latency", timed["latency_ms"].tolist())
-        axes.set_title(f"τ = {tau(timed[column], timed['latency_ms']):.2f}", fontsize=10)
+        order = tau(timed[column].tolist(), timed["latency_ms"].tolist())
+        axes.set_title(f"τ = {order:.2f}", fontsize=10)
         axes.label_outer()
     legend_beside(np.atleast_1d(panels)[-1])
     return made

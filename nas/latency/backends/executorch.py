@@ -69,8 +69,9 @@ def load(program: bytes | Path, threads: int) -> Network:
 
         if engine._threadpool_get_thread_count() != threads:
             engine._unsafe_reset_threadpool(threads)
-        forward = Runtime.get().load_program(program).load_method("forward")
-    return lambda x: forward.execute([x])[0]
+        loaded = Runtime.get().load_program(program)
+    # The program keeps its method, which reads the program's memory: neither lives without it.
+    return lambda x: loaded.load_method("forward").execute([x])[0]
 
 
 @contextmanager
