@@ -18,7 +18,7 @@ import ray
 
 from nas import Budget, load_space
 from nas.evaluate import Rung, Task, cached_data
-from nas.executors import Executor, Job, Outcome, Watch
+from nas.executors import Executor, Job, Outcome, Say
 from nas.executors.cluster.connection import code
 from nas.executors.cluster.jobs import RayJobs
 from nas.executors.execution import Execution, opened
@@ -33,7 +33,7 @@ TRIALS, WARM, AT_ONCE = 1000, 100, 8
 OUT = Path(__file__).with_suffix(".csv")
 
 
-def nothing(job: Job, watch: Watch) -> Outcome:
+def nothing(job: Job, say: Say) -> Outcome:
     """As if the network had been trained."""
     result = Result(job.seed / 2**31, 1.0, 100, (1.0,), ((job.epochs, 0.5),), 0.0)
     return Outcome(job.number, Rung(result, None))

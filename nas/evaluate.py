@@ -86,21 +86,24 @@ def climb(
     epochs: int,
     before: Rung | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
+    on_begin: Callable[[], None] = lambda: None,
 ) -> Rung:
     """Train up to so many of the recipe's epochs, from the rung `before`; raises as `evaluate`.
 
     By rungs or at once, a training is the same to the bit on the CPU. At the end of the recipe
-    there is no state. With a shared network there is one rung, and no training.
+    there is no state. With a shared network there is one rung, and no training. `on_begin` is
+    called when nobody measures a latency any more, for which this may have waited.
     """
     if task.shared:
         from nas.shared.scoring import score_part  # which builds on this module
 
-        return Rung(score_part(network, task), None)
-    started = time.perf_counter()
+        return Rung(score_part(network, task, on_begin), None)
     data = cached_data(task.data, task.data_dir)
     side = proxy_side(network.input[1], task.resolution, task.recipe.proxy_resolution)
     train_images, validation = proxy_images(task, side)
     with together(), threads(task.recipe.threads):
+        on_begin()
+        started = time.perf_counter()
         module = proxy_module(network, task, len(data.classes), seed, check=before is None)
         training = Training(module, train_images, data, task.recipe, seed=seed, device=task.device)
         if before and before.state:

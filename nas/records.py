@@ -47,7 +47,7 @@ class Result:
 
     `accuracy` and `cross_entropy` are of the validation part, of `validation_size` images;
     `curve` is the mean training loss of each epoch, `rungs` are (epochs, accuracy) wherever it was
-    scored; `seconds` is the evaluation's wall time.
+    scored; `seconds` is the wall time of the evaluation, without what it waited for measurements.
     """
 
     accuracy: float

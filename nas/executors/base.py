@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
+
+import torch
 
 from nas.arch import Architecture
 from nas.evaluate import Rung, Task, climb
@@ -33,6 +35,11 @@ class Job:
     epochs: int
     before: Rung | None = None
 
+    @property
+    def spent(self) -> float:
+        """Seconds that the trial has trained for already, up to the rung before."""
+        return self.before.result.seconds if self.before else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -51,7 +58,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What a worker says first of a job: from now on its time counts."""
+    """What is said first of a job: it waits for nothing any more, so from now its time counts."""
+
+
+class Epoch(NamedTuple):
+    """What is said of a job when an epoch, counted from 0, ends with this mean loss."""
+
+    number: int
+    epoch: int
+    loss: float
+
+
+Say: TypeAlias = Callable[[Begun | Epoch], object]
 
 
 class Executor(Protocol):
@@ -75,15 +93,19 @@ class Executor(Protocol):
         ...
 
 
-def train(job: Job, watch: Watch) -> Outcome:
+def train(job: Job, say: Say) -> Outcome:
     """Do a job here; whatever a network raises is its outcome. The log has the traceback."""
+
+    def on_begin() -> None:
+        log.info("trial %d begins: seed %d, up to epoch %d", job.number, job.seed, job.epochs)
+        say(Begun())
 
     def on_epoch(epoch: int, loss: float) -> None:
         log.info("trial %d: epoch %d, loss %.4g", job.number, epoch + 1, loss)
-        watch(job.number, epoch, loss)
+        say(Epoch(job.number, epoch, loss))
 
     try:
-        rung = climb(job.network, job.task, job.seed, job.epochs, job.before, on_epoch)
+        rung = climb(job.network, job.task, job.seed, job.epochs, job.before, on_epoch, on_begin)
     except Exception as error:  # one bad network must not end a search
         log.info("trial %d failed", job.number, exc_info=True)
         reason = f"{type(error).__name__}: {error}"

@@ -55,18 +55,22 @@ class Worker:
 
 @dataclass(slots=True)
 class Busy:
-    """A worker with a job, which is late after `deadline` on the monotonic clock."""
+    """A worker with a trial's job, which is late after `deadline` on the monotonic clock.
+
+    `spent`: the seconds that the trial had trained for before.
+    """
 
     worker: Worker
     number: int
+    spent: float
     deadline: float = inf
 
 
 class Processes:
     """`slots` processes with a job each.
 
-    `logs`: the folder of the trials' logs. `watch` is told of every epoch. `timeout`: seconds after
-    which a job is taken for hung. `threads`: those of torch in each.
+    `logs`: the folder of the trials' logs. `watch` is told of every epoch. `timeout`: seconds of
+    training after which a trial is taken for hung. `threads`: those of torch in each.
     """
 
     def __init__(
@@ -86,7 +90,7 @@ class Processes:
 
     def submit(self, job: Job) -> None:
         worker = self._idle.pop() if self._idle else Worker.start(self._logs, self._threads)
-        self._busy[worker.pipe] = Busy(worker, job.number)
+        self._busy[worker.pipe] = Busy(worker, job.number, job.spent)
         with contextlib.suppress(BrokenPipeError):  # it died idle, which `next` finds out
             worker.pipe.send(job)
 
@@ -96,8 +100,9 @@ class Processes:
             for busy in [self._busy[pipe] for pipe in self._busy if pipe in ready]:
                 if outcome := self._heard(busy):
                     return outcome
-            for busy in self._busy.values():
-                if time.monotonic() >= busy.deadline:
+            for pipe, busy in self._busy.items():
+                # One with something to say may have ended while the driver was at other work.
+                if time.monotonic() >= busy.deadline and pipe not in ready:
                     return self._lost(busy, f"it ran for more than {self._timeout:g} s")
 
     def close(self) -> None:
@@ -112,13 +117,13 @@ class Processes:
         return None if first == inf else max(0.0, first - time.monotonic())
 
     def _heard(self, busy: Busy) -> Outcome | None:
-        """What a worker has to say: of an epoch, of the end of its job, or that it is gone."""
+        """What a worker has to say: its job begins or ends, an epoch has ended, or it is gone."""
         try:
             said = busy.worker.pipe.recv()
         except (EOFError, OSError):  # the latter in the middle of a message
             return self._lost(busy, None)
         if isinstance(said, Begun):
-            busy.deadline = time.monotonic() + self._timeout
+            busy.deadline = time.monotonic() + self._timeout - busy.spent
         elif isinstance(said, Outcome):
             del self._busy[busy.worker.pipe]
             self._idle.append(busy.worker)

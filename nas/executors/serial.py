@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from nas.executors.base import Job, Outcome, Watch, train
+from nas.executors.base import Begun, Epoch, Job, Outcome, Watch, train
 
 
 class Serial:
@@ -20,7 +20,11 @@ class Serial:
         self._jobs.append(job)
 
     def next(self) -> Outcome:
-        return train(self._jobs.popleft(), self._watch)
+        return train(self._jobs.popleft(), self._hear)
 
     def close(self) -> None:
         self._jobs.clear()
+
+    def _hear(self, said: Begun | Epoch) -> None:
+        if isinstance(said, Epoch):
+            self._watch(*said)

@@ -1,6 +1,6 @@
 """A worker of `Processes`: `python -m nas.executors.worker PIPE LOGS` does jobs until it is closed.
 
-It reads jobs from the pipe, a file descriptor, and writes the epochs and the outcome of each.
+It reads jobs from the pipe, a file descriptor, and writes what is said of each and its outcome.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
-from nas.executors.base import Begun, Job, train
+from nas.executors.base import Job, train
 from nas.executors.logs import log_file, speak, written_to
 
 
@@ -27,9 +27,8 @@ def main(descriptor: int, logs: Path) -> None:
     speak()
     while True:
         job = jobs.get()
-        pipe.send(Begun())
         with written_to(log_file(logs, job.number)):
-            outcome = train(job, lambda *epoch: pipe.send(epoch))
+            outcome = train(job, pipe.send)
         pipe.send(outcome)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -25,19 +26,22 @@ from nas.training.score import BATCH, score
 CALIBRATION = 500  # training images that the statistics of batch norm are of
 
 
-def score_part(network: Architecture | Graph, task: Task) -> Result:
-    """The result of an architecture by its task's shared network.
+def score_part(
+    network: Architecture | Graph, task: Task, on_begin: Callable[[], None] = lambda: None
+) -> Result:
+    """The result of an architecture by its task's shared network; `on_begin` as of `climb`.
 
     On one thread, so that it is the same to the bit in every process on processors of one model.
     Raises Outgrown where the architecture is not of the space.
     """
-    started = time.perf_counter()
     if task.shared is None or not isinstance(network, Architecture):
         raise TypeError("expected a task with a shared network, and an architecture")
     data = cached_data(task.data, task.data_dir)
     side = proxy_side(network.input[1], task.resolution, task.recipe.proxy_resolution)
     train, validation = proxy_images(task, side)
     with together(), threads(1):
+        on_begin()
+        started = time.perf_counter()
         module = module_of(load(task.shared), proxied(network, task.recipe))
         calibrate(module, train.take(slice(CALIBRATION)), data)
         accuracy, cross_entropy = score(module, validation, data)

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from nas.data import Data
 from nas.errors import ClusterError
 from nas.evaluate import GIVEN, Rung, Task
-from nas.executors.base import Begun, Job, Outcome, Watch, train
+from nas.executors.base import Begun, Epoch, Job, Outcome, Say, Watch, train
 from nas.executors.cluster.connection import first_line, nodes, room
 from nas.executors.execution import Execution
 from nas.executors.logs import log_file, note, speak, written_to
@@ -32,7 +32,7 @@ REASONS = {  # of Ray's errors, which have a page for each
     "NodeDiedError": "its node was lost",
     "OutOfMemoryError": "its worker was killed, as its node was out of memory",
 }
-Do: TypeAlias = Callable[[Job, Watch], Outcome]
+Do: TypeAlias = Callable[[Job, Say], Outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,13 @@ class Ended:
 
 @dataclass(slots=True)
 class Busy:
-    """A job under way, which is late after `deadline` on the monotonic clock."""
+    """A trial's job under way, which is late after `deadline` on the monotonic clock.
+
+    `spent`: the seconds that the trial had trained for before.
+    """
 
     number: int
+    spent: float
     deadline: float = inf
 
 
@@ -90,7 +94,7 @@ class RayJobs:
             state = _put(job.before.state)
             job = replace(job, before=job.before._replace(state=None))
         stream = self._run.remote(job, state, self._data, self._do)
-        self._busy[stream] = Busy(job.number)
+        self._busy[stream] = Busy(job.number, job.spent)
 
     def next(self) -> Outcome | None:
         slots = self.slots
@@ -123,7 +127,8 @@ class RayJobs:
         except (StopIteration, self._ray.exceptions.RayError) as error:
             return self._lost(stream, _reason(error))
         if isinstance(said, Begun):
-            busy.deadline = time.monotonic() + (self._execution.trial_timeout or inf)
+            timeout = self._execution.trial_timeout or inf
+            busy.deadline = time.monotonic() + timeout - busy.spent
         elif isinstance(said, Ended):
             del self._busy[stream]
             _append(log_file(self._logs, busy.number), said.log)
@@ -149,19 +154,18 @@ class RayJobs:
 
 def run(job: Job, state: bytes | None, data: Sequence[Any], do: Do) -> Iterator[Any]:
     """The task: `data` is a list of a reference, which a worker follows once."""
-    yield Begun()
     _take(job.task, data[0])
     if job.before:
         job = replace(job, before=Rung(job.before.result, state))
-    said: SimpleQueue[tuple[int, int, float] | None] = SimpleQueue()
+    said: SimpleQueue[Begun | Epoch | None] = SimpleQueue()
     speak()
     with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as pool:
         path = Path(folder) / "log"
         with written_to(path):
-            ended = pool.submit(do, job, lambda *epoch: said.put(epoch))
+            ended = pool.submit(do, job, said.put)
             ended.add_done_callback(lambda _: said.put(None))
-            while epoch := said.get():
-                yield epoch
+            while (news := said.get()) is not None:
+                yield news
         yield Ended(ended.result(), path.read_bytes()[-TAIL:])
 
 
