@@ -118,7 +118,10 @@ class Loop:
     def _fill(self) -> None:
         """Begin trials while there is room for them, or go on with those that wait."""
         while self._room() and (self.waiting or not self.exhausted):
-            self._go_on(*self.waiting.popleft()) if self.waiting else self._start()
+            if self.waiting:
+                self._go_on(*self.waiting.popleft())
+            else:
+                self._start()
 
     def _room(self) -> bool:
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import subprocess
@@ -103,7 +104,10 @@ def quick_flags(tmp_path: Path) -> list[str]:
 
 @pytest.fixture
 def spawn(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start the command line as a process of its own; killed where a test leaves it running."""
+    """Start the command line as a process of its own; killed where a test leaves it running.
+
+    It leads a group of its own, as what a shell starts on a terminal.
+    """
     with ExitStack() as processes:
 
         def start(*words: object, cwd: Path = tmp_path) -> subprocess.Popen[str]:
@@ -113,6 +117,7 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
                 text=True,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                process_group=0,
             )
             processes.enter_context(process)
             processes.callback(process.kill)
@@ -127,6 +132,17 @@ def wait_for(happened: Callable[[], Any], process: subprocess.Popen[str]) -> Non
         if process.poll() is not None:
             pytest.fail(f"the process ended: {process.communicate()}")
         time.sleep(0.01)
+
+
+def workers_of(run: Path) -> list[int]:
+    """The processes that train for the run in a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            words = path.read_text().split("\0")
+            if "nas.executors.worker" in words and str(run / "logs") in words:
+                found.append(int(path.parent.name))
+    return found
 
 
 @pytest.fixture

@@ -73,7 +73,11 @@ Say: TypeAlias = Callable[[Begun | Epoch], object]
 
 
 class Executor(Protocol):
-    """Runs jobs, `slots` at a time."""
+    """Runs jobs, `slots` at a time.
+
+    No single job can be called off, as nobody would: a trial under way is worth finishing, and one
+    that hangs is ended by the executor itself. Where a search stops, it stops all of them.
+    """
 
     @property
     def slots(self) -> int:

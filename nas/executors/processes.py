@@ -2,7 +2,8 @@
 
 A worker is a fresh interpreter and no fork: torch's threads do not survive one, and a program that
 calls `nas.search` needs no `if __name__ == "__main__"`. Driver and worker speak through a pipe; its
-end is how each of them learns that the other one is gone.
+end is how each of them learns that the other one is gone. A terminal's ctrl-C reaches the driver
+alone, which decides what becomes of the workers.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                process_group=0,  # of its own, which a terminal does not interrupt
             )
         return cls(process, ours)
 

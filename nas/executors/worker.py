@@ -6,7 +6,6 @@ It reads jobs from the pipe, a file descriptor, and writes what is said of each 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 from multiprocessing.connection import Connection
@@ -20,7 +19,6 @@ from nas.executors.logs import log_file, speak, written_to
 
 def main(descriptor: int, logs: Path) -> None:
     """Do jobs one by one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C reaches all of a terminal's processes
     pipe: Connection = Connection(descriptor)
     jobs: SimpleQueue[Job] = SimpleQueue()
     Thread(target=_receive, args=(pipe, jobs), daemon=True).start()
