@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
+import resource
 from dataclasses import replace
+from pathlib import Path
+from threading import Thread
 
 import pytest
-from conftest import QUICK, wait_for
+from conftest import QUICK, workers_of
 from faulty import Seen, faulty  # noqa: F401 a fixture
 from test_search import facts
 
-import nas
 from nas.errors import InputError
-from nas.evaluate import Task, cached_data
-from nas.executors import Job, Outcome
+from nas.evaluate import Rung, Task, cached_data
+from nas.executors import Begun, Epoch, Job, Outcome, train
 from nas.executors.execution import Execution
 from nas.executors.processes import Processes, Worker
+from nas.latency.lock import alone
+from nas.records import Result
 from nas.space_file import load_space
 
 
@@ -49,11 +49,52 @@ def job(faulty) -> Job:
     return Job(7, load_space(faulty["space"]).minimise(lambda c: c.cost.macs).arch, task, 0, 1)
 
 
-def test_a_job_that_hangs_is_ended(job, tmp_path):
+def test_a_trial_that_hangs_is_ended(job, tmp_path):
+    """What its earlier rungs have taken counts too."""
     (tmp_path / "hang").touch()
-    executor = Processes(1, tmp_path / "logs", lambda *_: None, timeout=0.2)
+    executor = Processes(1, tmp_path / "logs", lambda *_: None, timeout=60)
+    rung = Rung(Result(0.5, 1.0, 100, (1.0,), ((1, 0.5),), seconds=59.8), b"its state")
+    executor.submit(replace(job, before=rung, epochs=2))
+    assert executor.next() == Outcome(7, error="it ran for more than 60 s", lost=True)
+    executor.close()
+
+
+def test_a_trial_that_waits_for_a_measurement_has_not_begun(job, own_lock):
+    said = []
+    training = Thread(target=train, args=(job, said.append))
+    with alone():
+        training.start()
+        training.join(1)
+        assert said == []
+    training.join()
+    assert [type(news) for news in said] == [Begun, Epoch]
+
+
+def test_a_machine_without_memory_is_no_fault_of_a_network(job, tmp_path):
+    executor = Processes(1, tmp_path / "logs", lambda *_: None)
     executor.submit(job)
-    assert executor.next() == Outcome(7, error="it ran for more than 0.2 s", lost=True)
+    assert executor.next().rung
+    (worker,) = workers_of(tmp_path)
+    size = int(Path(f"/proc/{worker}/statm").read_text().split()[0]) * resource.getpagesize()
+    _, hard = resource.prlimit(worker, resource.RLIMIT_AS)
+    resource.prlimit(worker, resource.RLIMIT_AS, (size + 2**24, hard))
+    large = replace(job.task, recipe=replace(job.task.recipe, proxy_resolution=224))
+    executor.submit(replace(job, task=large))
+    outcome = executor.next()
+    assert outcome.lost and "DefaultCPUAllocator: can't allocate memory" in outcome.error
+    assert not workers_of(tmp_path)  # the next attempt has a fresh one
+    executor.close()
+
+
+def test_a_log_that_cannot_be_written_costs_no_trial(job, full_disk, tmp_path):
+    executor = Processes(1, tmp_path / "logs", lambda *_: None)
+    (tmp_path / "logs" / "7.log").mkdir()
+    with full_disk(8):  # for the worker, which starts now
+        executor.submit(job)
+    assert executor.next().rung
+    executor.submit(replace(job, number=8))
+    assert executor.next().rung
+    assert (tmp_path / "logs" / "8.log").stat().st_size <= 8
     executor.close()
 
 
@@ -66,24 +107,6 @@ def test_a_worker_ends_with_its_driver(job, tmp_path):
         assert worker.process.poll() is None
     worker.pipe.close()
     assert worker.process.wait(timeout=60) == 0
-
-
-def test_ctrl_c_on_a_terminal_lets_the_workers_finish(quick_flags, tmp_path):
-    """A terminal interrupts all of its processes."""
-    run = tmp_path / "run"
-    flags = ["--trials", "500", "--workers", "2", "--out", str(run)]
-    command = [sys.executable, "-m", "nas.cli", "search", *quick_flags, *flags]
-    process = subprocess.Popen(
-        command, start_new_session=True, stderr=subprocess.PIPE, text=True, cwd=tmp_path
-    )
-    wait_for(lambda: (run / "trials.jsonl").exists(), process)
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "interrupted: finishing " in err and "Traceback" not in err
-    found = nas.load(run)
-    assert sorted(trial.number for trial in found.records) == list(range(len(found.records)))
-    assert {trial.state for trial in found.records} == {"complete"}
 
 
 @pytest.mark.parametrize(

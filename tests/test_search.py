@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import RECIPE, wait_for
+from conftest import RECIPE, wait_for, workers_of
 from PIL import Image
 
 import nas
@@ -385,15 +385,16 @@ def test_few_validation_images_are_told_of(quick, tmp_path):
     assert note.endswith("points or more: few to rank by")
 
 
-def test_a_full_disk_loses_nothing(quick_flags, cli, full_disk, tmp_path):
+@pytest.mark.parametrize("where", [[], ["--workers", 2]], ids=["series", "workers"])
+def test_a_full_disk_loses_nothing(where, quick_flags, cli, full_disk, tmp_path):
     run = tmp_path / "run"
-    flags = [*quick_flags, "--trials", 8, "--quiet", "--out", run]
+    flags = [*quick_flags, *where, "--trials", 8, "--quiet", "--out", run]
     with full_disk(6000):  # a few lines
         found = cli("search", *flags)
     assert found.code == 1
     assert found.err.count("\n") == 1 and "trials.jsonl" in found.err
     done = read_trials(run / "trials.jsonl")
-    assert 1 <= len(done) < 8
+    assert 1 <= len(done) < 8 and not workers_of(run)
     assert (run / "trials.jsonl").read_bytes().endswith(b"\n")
     again = nas.resume(run)
     check_whole(again, 8)

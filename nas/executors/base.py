@@ -15,7 +15,12 @@ from nas.graph import Graph
 from nas.latency.measurement import cpu_name
 
 Watch: TypeAlias = Callable[[int, int, float], None]  # a trial's number, its epoch, its loss
-FULL = (OSError, MemoryError)  # a machine's fault, not a network's
+FULL = (OSError, MemoryError, torch.OutOfMemoryError)  # a machine's fault, not a network's
+FULL_TORCH = (  # what other errors of torch say then, which have no class of their own
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUDA error: out of memory",
+    "std::bad_alloc",
+)
 ATTEMPTS = 3  # at a job whose workers are lost
 
 log = logging.getLogger(__name__)
@@ -113,5 +118,11 @@ def train(job: Job, say: Say) -> Outcome:
     except Exception as error:  # one bad network must not end a search
         log.info("trial %d failed", job.number, exc_info=True)
         reason = f"{type(error).__name__}: {error}"
-        return Outcome(job.number, None, reason, isinstance(error, FULL), cpu_name())
+        return Outcome(job.number, None, reason, _is_full(error), cpu_name())
     return Outcome(job.number, rung, cpu=cpu_name())
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether the machine had no memory or no disk left."""
+    words = str(error) if isinstance(error, RuntimeError) else ""
+    return isinstance(error, FULL) or any(known in words for known in FULL_TORCH)

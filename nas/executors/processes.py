@@ -128,11 +128,18 @@ class Processes:
             busy.deadline = time.monotonic() + self._timeout - busy.spent
         elif isinstance(said, Outcome):
             del self._busy[busy.worker.pipe]
-            self._idle.append(busy.worker)
+            self._keep(busy.worker, said)
             return said
         else:
             self._watch(*said)
         return None
+
+    def _keep(self, worker: Worker, outcome: Outcome) -> None:
+        """For the next job, unless what has filled the machine may still be in this process."""
+        if outcome.lost:
+            worker.stop()
+        else:
+            self._idle.append(worker)
 
     def _lost(self, busy: Busy, reason: str | None) -> Outcome:
         """The outcome of a job whose worker is gone, or goes now; the next job has a new one."""
