@@ -105,6 +105,11 @@ class Run:
         found = [trial for trial in self.records if trial.within(self.budget)]
         return hypervolume_of(found, self.info["hypervolume_reference"], self.objectives)
 
+    @property
+    def cpus(self) -> dict[str, int]:
+        """How many trials each kind of processor has trained, most first."""
+        return dict(Counter(trial.cpu for trial in self.records if trial.cpu).most_common())
+
     def architecture(self, number: int) -> Architecture:
         """The architecture of a trial; raises InputError where there is none of that number."""
         for trial in self.records:

@@ -146,6 +146,7 @@ def _print_run(run: Run, *, as_json: bool) -> None:
     if as_json:
         states = run.trials["state"].value_counts().to_dict()
         found = {"run": str(run.path), "trials": len(run.records), "states": states}
+        found |= {"cpus": run.cpus}
         found |= {"seed": run.info["settings"]["seed"], "hypervolume": run.hypervolume}
         known = trust(run)
         found |= {"front": front_rows(run.front), "trust": known and known.to_dict()}
@@ -156,6 +157,9 @@ def _print_run(run: Run, *, as_json: bool) -> None:
     print_front(run.front, run.objectives)
     if known := trust(run):
         print(f"{known.sentence}; see nas trust {run.path}")
+    if len(run.cpus) > 1:  # of a cluster; docs/cluster.md says what may be compared
+        trained = ", ".join(f"{count} on {cpu}" for cpu, count in run.cpus.items())
+        print(f"Trials were trained on {len(run.cpus)} kinds of processor: {trained}")
     print(f"Files: {run.path}/front.csv, front.png, architectures/NUMBER.yaml")
     print(f"Next: nas front {shlex.quote(str(run.path))} --pick knee")
     return None
