@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import shutil
 import signal
 import socket
 import time
@@ -11,30 +13,122 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
-from conftest import QUICK, wait_for
+from conftest import QUICK, RECIPE_YAML, wait_for
+from devices import HERE, table_of
 from faulty import Seen, faulty  # noqa: F401 a fixture
 from test_search import facts
 
 import nas
-from nas.errors import InputError
+from nas import driver
+from nas.budget import Budget
+from nas.errors import ClusterError, InputError
+from nas.evaluate import Rung, Task, cached_data
+from nas.executors import Job, Outcome
 from nas.executors.execution import Execution, opened
+from nas.gate import Gate
+from nas.journal import Journal
 from nas.latency.device import Device
+from nas.loop import Loop
+from nas.records import Result, read_lines
+from nas.settings import Settings
+from nas.space_file import load_space
 
 ray = pytest.importorskip("ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 
+from nas.executors.cluster import connection, jobs  # noqa: E402 where there is Ray
+
+QUIET = {"include_dashboard": False, "no_monitor": True, "include_log_monitor": False}
+STORE = 80_000_000  # bytes, about the least that Ray takes
+LATENCY = ("accuracy", "latency")
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A head without CPUs, beside which the tests run their drivers, and a node to lose."""
-    head = {"num_cpus": 0, "include_dashboard": False, "resources": {"edge": 1}}
-    found = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
-    found.first = found.add_node(num_cpus=1)
+    """A head without CPUs, beside which the tests run their drivers, and a node to lose.
+
+    Ray may not use its disk, as if that was full, where its store in memory is.
+    """
+    head = {"num_cpus": 0, "resources": {"edge": 1}, "object_store_memory": STORE, **QUIET}
+    full = {"_system_config": {"local_fs_capacity_threshold": 0.001}}
+    found = cluster_utils.Cluster(initialize_head=True, head_node_args=head | full)
+    found.first = found.add_node(num_cpus=1, include_log_monitor=False)
     yield found
     found.shutdown()
+
+
+def test_a_search_goes_on_wherever_it_began(cluster, cli, quick_flags, tmp_path):
+    """On a Ray of its own, in processes, in series, on a cluster."""
+    run = tmp_path / "run"
+    begun = cli("search", *quick_flags, "--trials", 4, "--ray", "local", "--out", run, "--json")
+    assert begun.code == 0, begun.err
+    found = json.loads(begun.out)
+    assert (found["trials"], found["states"]) == (4, {"complete": 4})
+    assert (run / "front.csv").exists() and (run / "front.png").exists()
+    assert {path.name for path in (run / "logs").iterdir()} == {f"{n}.log" for n in range(4)}
+    places = [["--workers", 2], [], ["--ray", cluster.address]]
+    for total, place in enumerate(places, 5):
+        again = cli("search", "--resume", run, "--trials", total, *place, "--json")
+        assert (again.code, json.loads(again.out)["trials"]) == (0, total), again.err
+    trials = nas.load(run).records
+    assert sorted(trial.number for trial in trials) == list(range(7))
+    assert len({trial.id for trial in trials}) == 7
+    found = json.loads(again.out)
+    assert (found["states"], found["cpus"]) == ({"complete": 7}, {trials[0].cpu: 7})
+
+
+# Latencies ---------------------------------------------------------------------------------------
+
+
+def hold(**resources: Any) -> Any:
+    """A task that needs them for two seconds, which has begun."""
+
+    def held() -> Iterator[str]:
+        yield "begun"
+        time.sleep(2)
+
+    task = ray.remote(held).options(**resources).remote()
+    ray.get(next(task))
+    return task
+
+
+def test_a_node_with_a_resource_times_networks(cluster):
+    with opened(Execution(ray=cluster.address, latency_resource="edge"), ()) as place:
+        assert place.elsewhere.device("onnxruntime", 1) == Device.here("onnxruntime", 1)
+        with pytest.raises(InputError, match="backend: unknown 'abacus'"):
+            place.elsewhere.calibrate(backend="abacus", threads=1)
+
+
+def test_it_does_nothing_else_meanwhile(cluster):
+    node = cluster.add_node(num_cpus=2, resources={"bench": 1}, include_log_monitor=False)
+    with opened(Execution(ray=cluster.address, latency_resource="bench"), ()) as place:
+        other = hold(num_cpus=1, resources={"bench": 0.001})
+        place.elsewhere.device("onnxruntime", 1)
+        assert ray.wait([other.completed()], timeout=0)[0]
+        hold(num_cpus=1, resources={"bench": 0.001})
+        cluster.remove_node(node, allow_graceful=False)
+        with pytest.raises(ClusterError, match="bench: its node has left the cluster"):
+            place.elsewhere.device("onnxruntime", 1)
+
+
+def test_a_front_of_estimates_is_measured_on_the_node(cluster, quick, tmp_path, monkeypatch):
+    monkeypatch.setattr(driver, "measure", None)  # nothing is measured in this process
+    table = tmp_path / "table.json"
+    table_of(HERE).save(table)
+    execution = Execution(ray=cluster.address, latency_resource="edge")
+    settings = {"objectives": LATENCY, "latency_table": table, "trials": 2}
+    run = quick(tmp_path / "run", **settings, execution=execution)
+    assert [trial.latency["source"] for trial in run.records] == ["estimated"] * 2
+    assert set(run.front["latency_source"]) == {"measured"}
+    final = [line["latency"] for line in read_lines(run.path / "final.jsonl")]
+    assert {latency["cpu"] for latency in final} == {HERE.cpu}
+
+
+# Faults ------------------------------------------------------------------------------------------
 
 
 def test_lost_workers_and_nodes_change_no_result(cluster, quick, faulty, tmp_path):
@@ -66,20 +160,118 @@ def test_lost_workers_and_nodes_change_no_result(cluster, quick, faulty, tmp_pat
     assert "its node was lost" in "".join(logs.values())
 
 
-def test_a_sweep_whose_driver_is_killed_goes_on_in_series(cluster, spawn, quick_flags, tmp_path):
+def test_a_sweep_whose_driver_is_killed_goes_on_in_series(cluster, spawn, faulty, tmp_path):
+    """Ray ends what its driver has left behind, here a training that hangs."""
     run = tmp_path / "run"
-    trials = run / "trials.jsonl"
-    flags = ["--ray", cluster.address, "--trials", 500, "--out", run, "--quiet"]
-    process = spawn("search", *quick_flags, *flags)
+    trials, hang = run / "trials.jsonl", tmp_path / "hang"
+    (tmp_path / "recipe.yaml").write_text(RECIPE_YAML)
+    flags = ["--space", faulty["space"], "--blocks", "faulty_block", "--sampler", "random"]
+    flags += ["--objectives", "accuracy,macs", "--recipe", tmp_path / "recipe.yaml", "--quiet"]
+    process = spawn("search", *flags, "--ray", cluster.address, "--out", run)
     wait_for(lambda: trials.exists() and trials.read_text().count("\n") >= 2, process)
+    hang.touch()
+    wait_for(lambda: not hang.exists(), process)
+    session = Path(cluster.head_node.get_session_dir_path()).name
+    (left,) = working(session)
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = trials.read_text()
+    while left in working(session):
+        time.sleep(0.05)
     total = before.count("\n") + 2
     found = nas.resume(run, trials=total)
     assert trials.read_text().startswith(before)
     assert sorted(trial.number for trial in found.records) == list(range(total))
     assert len({trial.id for trial in found.records}) == total
+
+
+def test_a_head_that_is_lost_ends_a_sweep(spawn, quick_flags, tmp_path, monkeypatch):
+    """A third of the time before Ray itself would end the driver, without a word."""
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "18")
+    head = {"num_cpus": 1, **QUIET}
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
+    run = tmp_path / "run"
+    trials = run / "trials.jsonl"
+    flags = ["--ray", cluster.address, "--trials", 5000, "--out", run, "--quiet"]
+    process = spawn("search", *quick_flags, *flags)
+    wait_for(lambda: trials.exists() and trials.read_text().count("\n") >= 2, process)
+    cluster.head_node.all_processes["gcs_server"][0].process.kill()
+    _, err = process.communicate()
+    cluster.shutdown()
+    assert process.returncode == 1
+    assert f"the head of the Ray cluster, {cluster.address}, has not answered for 6 s" in err
+    assert f"all finished trials are kept; go on with: nas search --resume {run}" in err
+    total = trials.read_text().count("\n") + 1
+    found = nas.resume(run, trials=total)
+    assert sorted(trial.number for trial in found.records) == list(range(total))
+
+
+def test_a_training_that_hangs_is_tried_thrice_and_the_sweep_goes_on(cluster, tmp_path):
+    def hang(job: Job, watch: Any) -> Outcome:
+        if job.number == 1:
+            time.sleep(600)
+        return Outcome(job.number, Rung(Result(0.5, 1.0, 100, (1.0,), ((3, 0.5),), 0.0), None))
+
+    execution = Execution(ray=cluster.address, trial_timeout=1, max_concurrent=1)
+    settings = Settings(trials=3, sampler="random", objectives=("accuracy", "macs"))
+    gate = Gate(load_space("tiny").bind(classes=10), Budget(), None, lambda *_: None)
+    data, journal, seen = cached_data("digits", None), Journal(tmp_path), Seen()
+    task = Task("digits", None, data.id, settings.recipe)
+    with opened(execution, ()):
+        executor = jobs.RayJobs(execution, data, tmp_path / "logs", seen.epoch, hang)
+        with contextlib.closing(executor):
+            Loop(journal, settings, task, gate, executor, seen).run()
+    late = "it ran for more than 1 s"
+    assert [(trial.number, trial.state, trial.error) for trial in journal.trials] == [
+        (0, "complete", None),
+        (1, "failed", f"{late}; 3 attempts"),
+        (2, "complete", None),
+    ]
+    assert seen.said == [f"trial 1 begins again: {late}"] * 2
+
+
+def test_a_search_waits_for_a_node_that_a_person_has_promised(cluster, quick, tmp_path, caplog):
+    execution = Execution(ray=cluster.address, cpus_per_trial=2, max_concurrent=2)
+    with ThreadPoolExecutor(1) as pool:
+        search = pool.submit(quick, tmp_path / "run", trials=2, execution=execution)
+        while not caplog.messages and not search.done():
+            time.sleep(0.05)
+        node = cluster.add_node(num_cpus=2, include_log_monitor=False)
+        assert len(search.result().records) == 2
+    cluster.remove_node(node)
+    (said,) = caplog.messages
+    assert said.startswith("waiting for a node with 2 CPUs and 0 GPUs; the nodes have ")
+
+
+def test_another_version_of_torch_is_told_once(cluster, quick, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(jobs, "torch_version", lambda: "1.0.0")  # of this process alone
+    quick(tmp_path / "run", trials=2, execution=Execution(ray=cluster.address))
+    (said,) = caplog.messages
+    assert said.startswith("a node has torch 2") and "this one 1.0.0" in said
+
+
+def test_a_store_that_is_full(cluster, tmp_path):
+    data = cached_data("digits", None)
+    task = Task("digits", None, data.id, QUICK["recipe"])
+    result = Result(0.5, 1.0, 100, (1.0,), ((1, 0.5),), 0.0)
+    job = Job(0, load_space("tiny").minimise(lambda c: c.cost.macs).arch, task, 0, 2)
+    execution = Execution(ray=cluster.address)
+    with opened(execution, ()):
+        executor = jobs.RayJobs(execution, data, tmp_path, lambda *_: None)
+        with pytest.raises(ClusterError, match="Ray's object store is full") as found:
+            executor.submit(replace(job, before=Rung(result, bytes(2 * STORE))))
+    assert "\n" not in str(found.value)
+
+
+def test_processors_of_several_kinds_are_told_of(finished, cli, tmp_path):
+    run = Path(shutil.copytree(finished.path, tmp_path / "run"))
+    (cpu,) = finished.cpus
+    lines = (run / "trials.jsonl").read_text().splitlines(keepends=True)
+    other = [line.replace(json.dumps(cpu), '"Phone"') for line in lines[:3]]
+    (run / "trials.jsonl").write_text("".join([*other, *lines[3:]]))
+    told = f"Trials were trained on 2 kinds of processor: 5 on {cpu}, 3 on Phone\n"
+    assert told in cli("search", "--resume", run).out
+    assert told not in cli("search", "--resume", finished.path).out
 
 
 # What is wrong with a cluster is told before anything is written ---------------------------------
@@ -94,13 +286,30 @@ def test_an_address_where_nothing_listens(quick, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"], ids=["none", "http"])
+def test_an_address_of_something_else(says, quick, tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        if says:
+            Thread(target=lambda: server.accept()[0].sendall(says)).start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(InputError, match="what listens there is no head of a Ray cluster"):
+            quick(tmp_path / "run", execution=Execution(ray=address))
+
+
+def test_a_machine_that_is_no_node(cluster, quick, tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "PROCESSES", tmp_path)
+    with pytest.raises(InputError, match="expected a node of the cluster on this machine"):
+        quick(tmp_path / "run", execution=Execution(ray=cluster.address))
+
+
 @pytest.mark.parametrize("address", ["ray://127.0.0.1:10001", "127.0.0.1:port", "host:"])
 def test_addresses_of_another_form(address, quick, tmp_path):
     with pytest.raises(InputError, match="expected auto, local or the host:port of a cluster"):
         quick(tmp_path / "run", execution=Execution(ray=address))
 
 
-def test_no_cluster_on_this_machine(quick, tmp_path, monkeypatch):
+def test_no_cluster_on_this_machine(cluster, quick, tmp_path, monkeypatch):
     monkeypatch.setattr(ray._private.services, "find_gcs_addresses", cache(set))
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # where it writes down what it has begun
     with pytest.raises(InputError, match="--ray auto: no cluster answers"):
@@ -110,8 +319,8 @@ def test_no_cluster_on_this_machine(quick, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"cpus_per_trial": 64}, "no node has the 64 CPUs and 0 GPUs of a trial; the nodes have"),
-        ({"gpus_per_trial": 0.5}, "no node has the 1 CPUs and 0.5 GPUs of a trial"),
+        ({"cpus_per_trial": 64}, "expected a node with 64 CPUs and 0 GPUs; the nodes have 0 CPUs"),
+        ({"gpus_per_trial": 0.5}, "expected a node with 1 CPUs and 0.5 GPUs; the nodes have"),
         ({"latency_resource": "phone"}, "--latency-resource phone: no node of the cluster"),
     ],
     ids=["cpus", "gpus", "resource"],
@@ -144,6 +353,12 @@ def listening(session: str) -> set[str]:
     return {r[1].split(":")[0] for r in rows if r[3] == "0A" and f"socket:[{r[9]}]" in sockets}
 
 
+def working(session: str) -> list[Path]:
+    """Those that do a job."""
+    found = processes(session)
+    return [p for p in found if p.exists() and (p / "cmdline").read_text().startswith("ray::run")]
+
+
 def processes(session: str) -> list[Path]:
     """Those that have the session in their command line, and their children, which Ray renames."""
     found = [p for p in Path("/proc").glob("[0-9]*") if session in (p / "cmdline").read_text()]
@@ -157,10 +372,3 @@ def test_a_cluster_that_is_started_here_listens_on_loopback_only():
         found = listening(Path(session).name)
     assert found and all(address.endswith("0100007F") for address in found)  # 127.0.0.1
     assert not ray.is_initialized()
-
-
-def test_a_node_with_a_resource_times_networks(cluster):
-    with opened(Execution(ray=cluster.address, latency_resource="edge"), ()) as place:
-        assert place.elsewhere.device("onnxruntime", 1) == Device.here("onnxruntime", 1)
-        with pytest.raises(InputError, match="backend: unknown 'abacus'"):
-            place.elsewhere.calibrate(backend="abacus", threads=1)

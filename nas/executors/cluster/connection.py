@@ -16,8 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ray
+from ray._raylet import Config
+from ray.exceptions import AuthenticationError
+
 from nas.blocks import BLOCKS, HEADS
 from nas.errors import ClusterError, InputError
+from nas.executors.cluster.nodes import check_room, dial
 
 if TYPE_CHECKING:
     from nas.executors.execution import Execution
@@ -25,45 +30,54 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 PATIENCE = 5.0  # seconds for an address to answer
 PORT = 6379  # of a cluster, where none is given
+# What opens a connection of HTTP/2, the protocol under gRPC, with a frame of no settings, and the
+# type of the frame that answers it: RFC 9113, sections 3.4 and 6.5.
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+SETTINGS = b"\x04"
+TOKENS = "RAY_AUTH_MODE"  # whether Ray asks for them, which is read when it is initialised
+PROCESSES = Path("/proc")
 
 
 @contextmanager
 def connected(execution: Execution, blocks: Sequence[str]) -> Iterator[None]:
     """Be connected to the cluster; a program's own connection, if it has one, is used and kept."""
-    ray = _import()
     if ray.is_initialized():
-        _check_room(execution)
+        check_room(execution)
         yield
         return
-    _connect(execution.ray or "", blocks)
+    mode = os.environ.get(TOKENS)
     try:
-        _check_room(execution)
+        _connect(execution.ray or "", blocks)
+        check_room(execution)
         yield
     finally:
         ray.shutdown()
-
-
-def _import() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise InputError("--ray: expected Ray; pip install 'nas-explorer[ray]'") from None
-    return ray
+        if mode is None and os.environ.pop(TOKENS, None):
+            # Ray turns tokens on for a cluster of its own, and asks other clusters' workers too.
+            Config.initialize("")
 
 
 def _connect(where: str, blocks: Sequence[str]) -> None:
-    ray = _import()
-    env = {"py_modules": code(blocks), "excludes": ["__pycache__", "*.pyc"]}
-    quiet = {"log_to_driver": False, "logging_level": "error"}
+    settings: dict[str, Any] = {
+        "runtime_env": {"py_modules": code(blocks), "excludes": ["__pycache__", "*.pyc"]},
+        "log_to_driver": False,
+        "logging_level": "error",
+    }
     if where == "local":
-        _start(runtime_env=env, **quiet)
+        _start(settings)
         return
+    if where == "auto":
+        where = os.environ.get("RAY_ADDRESS", where)
     if where != "auto":
         _check_address(where)
+    if not _has_node():
+        raise InputError(
+            f"--ray {where}: expected a node of the cluster on this machine; ray start --head "
+            "begins a cluster, ray start --address=HOST:PORT joins one, --ray local has its own"
+        )
     try:
-        ray.init(address=where, runtime_env=env, **quiet)
-    except (ConnectionError, RuntimeError) as error:
-        ray.shutdown()  # what is there of the connection
+        ray.init(address=where, **settings)
+    except (ConnectionError, RuntimeError, AuthenticationError) as error:
         raise InputError(f"--ray {where}: {_trouble(error)}") from None
 
 
@@ -74,7 +88,7 @@ def _trouble(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _start(**settings: Any) -> None:
+def _start(settings: dict[str, Any]) -> None:
     """Begin a cluster of this machine alone; raises ClusterError where others could reach it."""
     from ray._private import ray_constants
 
@@ -83,24 +97,52 @@ def _start(**settings: Any) -> None:
     # there will be no other node. There is no public way to say so.
     ray_constants.ENABLE_RAY_CLUSTER = False
     try:
-        ray = _import()
         ray.init(address="local", include_dashboard=False, _node_ip_address=LOOPBACK, **settings)
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = True
-    if (ip := ray.util.get_node_ip_address()) != LOOPBACK:
-        ray.shutdown()
+    ip = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    if ip != LOOPBACK:
         raise ClusterError(f"--ray local: this Ray would listen on {ip}; begin one by ray start")
 
 
 def _check_address(where: str) -> None:
-    """Raise InputError where nothing listens; Ray would try for minutes."""
-    host, _, port = where.rpartition(":") if ":" in where else (where, "", str(PORT))
-    if "/" in where or not port.isdecimal():
+    """Raise InputError where no head of a cluster listens; Ray would try for minutes."""
+    address = where if ":" in where else f"{where}:{PORT}"
+    if "/" in where or not address.rpartition(":")[2].isdecimal():
         raise InputError(f"--ray {where!r}: expected auto, local or the host:port of a cluster")
     try:
-        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+        connection = dial(address, PATIENCE)
     except (OSError, OverflowError) as error:
         raise InputError(f"--ray {where}: nothing listens there ({error})") from None
+    with connection:
+        if not _is_grpc(connection):
+            raise InputError(
+                f"--ray {where}: what listens there is no head of a Ray cluster, whose port is "
+                f"{PORT} where nothing else is said"
+            )
+
+
+def _is_grpc(connection: socket.socket) -> bool:
+    """Whether a gRPC server is at the other end, which Ray's head is; any is with TLS."""
+    if os.environ.get("RAY_USE_TLS", "0") != "0":
+        return True
+    try:
+        connection.sendall(HELLO)
+        return connection.recv(9)[3:4] == SETTINGS  # a frame is a length, its type, flags, a stream
+    except OSError:  # it said nothing, or hung up
+        return False
+
+
+def _has_node() -> bool:
+    """Whether a node runs on this machine, without which Ray looks for one for a minute."""
+    return any(_text(name) == "raylet" for name in PROCESSES.glob("[0-9]*/comm"))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:  # the process has ended meanwhile
+        return ""
 
 
 def code(blocks: Sequence[str]) -> list[str]:
@@ -112,35 +154,3 @@ def code(blocks: Sequence[str]) -> list[str]:
 
 def _path(module: Any) -> str:
     return str(module.__path__[0] if hasattr(module, "__path__") else Path(module.__file__))
-
-
-def nodes() -> list[dict[str, float]]:
-    """The resources of each node that is alive."""
-    return [node["Resources"] for node in _import().nodes() if node["Alive"]]
-
-
-def room(node: dict[str, float], cpus: float, gpus: float) -> int:
-    """How many trials of so many CPUs and GPUs a node takes."""
-    needs = (("CPU", cpus), ("GPU", gpus))
-    fits = [int(node.get(kind, 0.0) / need + 1e-6) for kind, need in needs if need]
-    return min(fits, default=0)
-
-
-def _check_room(execution: Execution) -> None:
-    """Raise InputError where no node takes a trial, or none has the resource for latencies."""
-    found = nodes()
-    cpus, gpus = execution.cpus_per_trial or 1.0, execution.gpus_per_trial or 0.0
-    if not any(room(node, cpus, gpus) for node in found):
-        has = ", ".join(f"{n.get('CPU', 0):g} CPUs and {n.get('GPU', 0):g} GPUs" for n in found)
-        raise InputError(
-            f"--ray: no node has the {cpus:g} CPUs and {gpus:g} GPUs of a trial; the nodes have "
-            f"{has}"
-        )
-    name = execution.latency_resource
-    if name is not None and not any(node.get(name) for node in found):
-        raise InputError(f"--latency-resource {name}: no node of the cluster has this resource")
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of a message of Ray's, which may have a page of them."""
-    return next(iter(str(error).strip().splitlines()), "")

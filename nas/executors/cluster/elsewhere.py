@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import ray
+from ray.exceptions import RayError, RayTaskError
+
 from nas.blocks import import_blocks
 from nas.errors import ClusterError
-from nas.executors.cluster.connection import first_line, nodes
+from nas.executors.cluster.nodes import GLANCE, Head, Node, first_line, nodes
 from nas.graph import Graph
 from nas.latency import Latency, calibrate, measure
 from nas.latency.device import Device
@@ -47,20 +50,27 @@ class Elsewhere:
         return found
 
     def _call(self, function: Callable[..., _T], *args: Any, **settings: Any) -> _T:
-        import ray
-
-        has = next((node for node in nodes() if node.get(self.name)), None)
-        if has is None:
-            raise ClusterError(f"--latency-resource {self.name}: its node has left the cluster")
-        whole = {"num_cpus": has.get("CPU", 0.0), "resources": {self.name: has[self.name]}}
+        node = self._node()
+        whole = {"num_cpus": node.get("CPU", 0.0), "resources": {self.name: node[self.name]}}
         task: Any = ray.remote(_there).options(**whole)
+        timed = task.remote(self._blocks, function, args, settings)
+        head = Head()
+        while not ray.wait([timed], timeout=GLANCE)[0]:
+            if head.answers():
+                self._node()  # without it the task would wait for ever
         try:
-            found: _T = ray.get(task.remote(self._blocks, function, args, settings))
-        except ray.exceptions.RayTaskError as error:
+            found: _T = ray.get(timed)
+        except RayTaskError as error:
             raise error.cause from None
-        except ray.exceptions.RayError as error:
+        except RayError as error:
             raise ClusterError(f"--latency-resource {self.name}: {first_line(error)}") from None
         return found
+
+    def _node(self) -> Node:
+        """One that has the resource; raises ClusterError where there is none any more."""
+        if found := next((node for node in nodes() if node.get(self.name)), None):
+            return found
+        raise ClusterError(f"--latency-resource {self.name}: its node has left the cluster")
 
 
 def _there(

@@ -7,25 +7,29 @@ Images and the states of rungs are in Ray's store; a job itself is small.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from math import inf
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
+import ray
+from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayError
+
 from nas.data import Data
 from nas.errors import ClusterError
 from nas.evaluate import GIVEN, Rung, Task
 from nas.executors.base import Begun, Epoch, Job, Outcome, Say, Watch, train
-from nas.executors.cluster.connection import first_line, nodes, room
+from nas.executors.cluster.nodes import GLANCE, Head, Needs, first_line, nodes
 from nas.executors.execution import Execution
 from nas.executors.logs import log_file, note, speak, written_to
 
-GLANCE = 1.0  # seconds between two looks at the cluster and at the clock
 TAIL = 2**16  # bytes of a log that are brought back
 REASONS = {  # of Ray's errors, which have a page for each
     "WorkerCrashedError": "its worker died",
@@ -33,6 +37,15 @@ REASONS = {  # of Ray's errors, which have a page for each
     "OutOfMemoryError": "its worker was killed, as its node was out of memory",
 }
 Do: TypeAlias = Callable[[Job, Say], Outcome]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A worker has taken the job; `torch` is the version that its node has."""
+
+    torch: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +72,8 @@ class RayJobs:
     """As many jobs at once as the cluster has room for, or as `max_concurrent` says.
 
     With `max_concurrent` jobs may wait for room, so that a cluster that grows on demand sees the
-    demand. `logs` is the folder of the trials' logs, `do` what a job is.
+    demand. `logs` is the folder of the trials' logs, `do` what a job is. Raises ClusterError where
+    the cluster's head is lost, or its store is full.
     """
 
     def __init__(
@@ -71,22 +85,20 @@ class RayJobs:
         do: Do = train,
     ) -> None:
         self._execution, self._logs, self._watch = execution, logs, watch
-        self._cpus = execution.cpus_per_trial or 1.0
-        self._gpus = execution.gpus_per_trial or 0.0
-        import ray
-
-        self._ray = ray
+        self._needs, self._head = Needs.of(execution), Head()
         self._data = [_put(replace(data, test=None))]
         self._do = _put(do)
-        options = {"num_cpus": self._cpus, "num_gpus": self._gpus, "max_retries": 0}
-        self._run = ray.remote(run).options(**options)
+        options = {"num_cpus": self._needs.cpus, "num_gpus": self._needs.gpus, "max_retries": 0}
+        self._run: Any = ray.remote(run).options(**options)
         self._busy: dict[Any, Busy] = {}
-        self._room, self._looked = 0, -inf
+        self._room, self._looked = 1, -inf
+        self._torches = {torch_version()}
         logs.mkdir(parents=True, exist_ok=True)
 
     @property
     def slots(self) -> int:
-        return self._execution.max_concurrent or self._capacity()
+        self._look()  # at least one, to wait for better days
+        return self._execution.max_concurrent or max(1, self._room)
 
     def submit(self, job: Job) -> None:
         state = None
@@ -99,7 +111,7 @@ class RayJobs:
     def next(self) -> Outcome | None:
         slots = self.slots
         while self.slots <= slots:
-            ready, _ = self._ray.wait(list(self._busy), timeout=GLANCE)
+            ready, _ = ray.wait(list(self._busy), timeout=GLANCE)
             for stream in ready:
                 if outcome := self._heard(stream):
                     return outcome
@@ -109,24 +121,30 @@ class RayJobs:
 
     def close(self) -> None:
         for stream in self._busy:
-            self._ray.cancel(stream, force=True)
+            ray.cancel(stream, force=True)
         self._busy.clear()
 
-    def _capacity(self) -> int:
-        """Trials that all nodes together have room for; at least one, to wait for better days."""
-        if time.monotonic() - self._looked > GLANCE:
-            self._looked = time.monotonic()
-            self._room = max(1, sum(room(node, self._cpus, self._gpus) for node in nodes()))
-        return self._room
+    def _look(self) -> None:
+        """See once a glance how many trials all nodes together have room for, and tell of none."""
+        if time.monotonic() - self._looked < GLANCE:
+            return
+        self._looked = time.monotonic()
+        if self._head.answers():
+            found = nodes()
+            before, self._room = self._room, sum(map(self._needs.room, found))
+            if before and not self._room:
+                log.warning("waiting for a node with %s", self._needs.unmet(found))
 
     def _heard(self, stream: Any) -> Outcome | None:
         """What a task has to say: it has begun, an epoch or all has ended, or it is lost."""
         busy = self._busy[stream]
         try:
-            said = self._ray.get(next(stream))
-        except (StopIteration, self._ray.exceptions.RayError) as error:
+            said = ray.get(next(stream))
+        except (StopIteration, RayError) as error:
             return self._lost(stream, _reason(error))
-        if isinstance(said, Begun):
+        if isinstance(said, Taken):
+            self._compare(said.torch)
+        elif isinstance(said, Begun):
             timeout = self._execution.trial_timeout or inf
             busy.deadline = time.monotonic() + timeout - busy.spent
         elif isinstance(said, Ended):
@@ -137,10 +155,20 @@ class RayJobs:
             self._watch(*said)
         return None
 
+    def _compare(self, torch: str) -> None:
+        """Tell once of each version of torch that is not the driver's."""
+        if torch not in self._torches:
+            self._torches.add(torch)
+            log.warning(
+                "a node has torch %s, this one %s: expected the same, for comparable accuracies",
+                torch,
+                torch_version(),
+            )
+
     def _late(self) -> Outcome | None:
         for stream, busy in self._busy.items():
             if time.monotonic() >= busy.deadline:
-                self._ray.cancel(stream, force=True)
+                ray.cancel(stream, force=True)
                 return self._lost(
                     stream, f"it ran for more than {self._execution.trial_timeout:g} s"
                 )
@@ -154,6 +182,7 @@ class RayJobs:
 
 def run(job: Job, state: bytes | None, data: Sequence[Any], do: Do) -> Iterator[Any]:
     """The task: `data` is a list of a reference, which a worker follows once."""
+    yield Taken(torch_version())
     _take(job.task, data[0])
     if job.before:
         job = replace(job, before=Rung(job.before.result, state))
@@ -171,8 +200,6 @@ def run(job: Job, state: bytes | None, data: Sequence[Any], do: Do) -> Iterator[
 
 def _take(task: Task, data: Any) -> None:
     """Let this worker train on images of the store, whatever is on its machine's disk."""
-    import ray
-
     name = task.data, task.data_dir
     if name not in GIVEN:
         GIVEN[name] = ray.get(data)
@@ -180,12 +207,15 @@ def _take(task: Task, data: Any) -> None:
 
 def _put(value: Any) -> Any:
     """A reference to a value in the store; raises ClusterError where it is full."""
-    import ray
-
     try:
         return ray.put(value)
-    except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError) as error:
+    except (ObjectStoreFullError, OutOfDiskError) as error:
         raise ClusterError(f"Ray's object store is full ({first_line(error)})") from None
+
+
+def torch_version() -> str:
+    """That of this process, without what it was built for: 2.13.0 of 2.13.0+cpu."""
+    return version("torch").partition("+")[0]
 
 
 def _reason(error: BaseException) -> str:
