@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray._raylet import Config
+from ray._raylet import Config  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError
 
 from nas.blocks import BLOCKS, HEADS
@@ -52,8 +52,9 @@ def connected(execution: Execution, blocks: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-        if mode is None and os.environ.pop(TOKENS, None):
-            # Ray turns tokens on for a cluster of its own, and asks other clusters' workers too.
+        if mode is None and TOKENS in os.environ:
+            # Ray has turned tokens on for this cluster, and would ask the next one's workers too.
+            del os.environ[TOKENS]
             Config.initialize("")
 
 
