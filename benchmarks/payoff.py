@@ -71,7 +71,7 @@ class Setting:
 
     @property
     def data(self) -> str:
-        return str(Path(os.environ["NAS_TEST_DATA"]) / "cifar10_10k2k.npz")
+        return str(Path(os.environ["NAS_TEST_DATA"]).absolute() / "cifar10_10k2k.npz")
 
 
 FULL = Setting(
@@ -103,7 +103,7 @@ def tiny(folder: Path) -> Setting:
 
 def searched(setting: Setting) -> nas.Run:
     """The run, which is begun, gone on with, or read."""
-    folder = setting.work / "results" / "payoff"
+    folder = Path("results/payoff")
     if not (folder / "run.json").exists():
         return nas.search(**setting.search, data=setting.data, resolution=SIDE, out=folder)
     run = nas.load(folder)
@@ -179,7 +179,7 @@ def networks(setting: Setting, run: nas.Run) -> Iterator[dict[str, Any]]:
 
 def trained(setting: Setting, network: str, seed: int) -> dict[str, Any]:
     """The result of a training, which is begun, gone on with, or read."""
-    folder = setting.work / "trained" / "payoff" / f"{Path(network).name.replace(':', '-')}-{seed}"
+    folder = Path("trained/payoff") / f"{Path(network).name.replace(':', '-')}-{seed}"
     if (folder / INFO).exists():
         return resume(folder, log).result
     return nas.train(
@@ -259,6 +259,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 
 
 def main(setting: Setting) -> None:
+    os.chdir(setting.work)
     run = searched(setting)
     path = setting.out / "payoff_networks.csv"
     if not path.exists():
@@ -271,7 +272,7 @@ def main(setting: Setting) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--tiny"]:
-        folder = Path(sys.argv[2])
+        folder = Path(sys.argv[2]).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         main(tiny(folder))
     else:

@@ -53,13 +53,14 @@ def candidates(
 
 def longer(trial: Trial, task: Task) -> Job:
     """The job that trains a trial's network again, for longer and by the same seed."""
-    recipe = confirming(task.recipe)
+    recipe, brief = confirming(task.recipe), task.recipe
     return Job(
         trial.number,
         trial.architecture,
         replace(task, recipe=recipe, shared=None),
         trial.seed,
         recipe.epochs,
+        patience=recipe.epochs * recipe.subset / (brief.epochs * brief.subset),
     )
 
 

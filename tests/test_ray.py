@@ -27,7 +27,7 @@ from nas import driver
 from nas.budget import Budget
 from nas.errors import ClusterError, InputError
 from nas.evaluate import Rung, Task, cached_data
-from nas.executors import Job, Outcome
+from nas.executors import Begun, Job, Outcome, Say
 from nas.executors.execution import Execution, opened
 from nas.gate import Gate
 from nas.journal import Journal
@@ -43,6 +43,7 @@ cluster_utils = pytest.importorskip("ray.cluster_utils")
 from nas.executors.cluster import connection, jobs  # noqa: E402 where there is Ray
 
 QUIET = {"include_dashboard": False, "no_monitor": True, "include_log_monitor": False}
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all of them
 STORE = 80_000_000  # bytes, about the least that Ray takes
 LATENCY = ("accuracy", "latency")
 
@@ -61,12 +62,13 @@ def cluster() -> Iterator[Any]:
     found.shutdown()
 
 
-def test_a_search_goes_on_wherever_it_began(cluster, cli, quick_flags, tmp_path):
+def test_a_search_goes_on_wherever_it_began(cluster, cli, quick_flags, spawn, tmp_path):
     """On a Ray of its own, in processes, in series, on a cluster."""
     run = tmp_path / "run"
-    begun = cli("search", *quick_flags, "--trials", 4, "--ray", "local", "--out", run, "--json")
-    assert begun.code == 0, begun.err
-    found = json.loads(begun.out)
+    own = spawn("search", *quick_flags, "--trials", 4, "--ray", "local", "--out", run, "--json")
+    out, err = own.communicate()
+    assert own.returncode == 0, err
+    found = json.loads(out)
     assert (found["trials"], found["states"]) == (4, {"complete": 4})
     assert (run / "front.csv").exists() and (run / "front.png").exists()
     assert {path.name for path in (run / "logs").iterdir()} == {f"{n}.log" for n in range(4)}
@@ -192,14 +194,15 @@ def test_a_head_that_is_lost_ends_a_sweep(spawn, quick_flags, tmp_path, monkeypa
     cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
     run = tmp_path / "run"
     trials = run / "trials.jsonl"
-    flags = ["--ray", cluster.address, "--trials", 5000, "--out", run, "--quiet"]
+    address = cluster.address  # which it forgets when it is shut down
+    flags = ["--ray", address, "--trials", 5000, "--out", run, "--quiet"]
     process = spawn("search", *quick_flags, *flags)
     wait_for(lambda: trials.exists() and trials.read_text().count("\n") >= 2, process)
     cluster.head_node.all_processes["gcs_server"][0].process.kill()
     _, err = process.communicate()
     cluster.shutdown()
     assert process.returncode == 1
-    assert f"the head of the Ray cluster, {cluster.address}, has not answered for 6 s" in err
+    assert f"the head of the Ray cluster, {address}, has not answered for 6 s" in err
     assert f"all finished trials are kept; go on with: nas search --resume {run}" in err
     total = trials.read_text().count("\n") + 1
     found = nas.resume(run, trials=total)
@@ -207,7 +210,8 @@ def test_a_head_that_is_lost_ends_a_sweep(spawn, quick_flags, tmp_path, monkeypa
 
 
 def test_a_training_that_hangs_is_tried_thrice_and_the_sweep_goes_on(cluster, tmp_path):
-    def hang(job: Job, watch: Any) -> Outcome:
+    def hang(job: Job, say: Say) -> Outcome:
+        say(Begun())
         if job.number == 1:
             time.sleep(600)
         return Outcome(job.number, Rung(Result(0.5, 1.0, 100, (1.0,), ((3, 0.5),), 0.0), None))
@@ -286,12 +290,18 @@ def test_an_address_where_nothing_listens(quick, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def answer(server: socket.socket, says: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.sendall(says)
+
+
 @pytest.mark.parametrize("says", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"], ids=["none", "http"])
 def test_an_address_of_something_else(says, quick, tmp_path, monkeypatch):
     monkeypatch.setattr(connection, "PATIENCE", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         if says:
-            Thread(target=lambda: server.accept()[0].sendall(says)).start()
+            Thread(target=answer, args=(server, says)).start()
         address = f"127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(InputError, match="what listens there is no head of a Ray cluster"):
             quick(tmp_path / "run", execution=Execution(ray=address))
@@ -372,3 +382,5 @@ def test_a_cluster_that_is_started_here_listens_on_loopback_only():
         found = listening(Path(session).name)
     assert found and all(address.endswith("0100007F") for address in found)  # 127.0.0.1
     assert not ray.is_initialized()
+    with pytest.raises(InputError, match="expected a process that has had no --ray local"):
+        opened(Execution(ray="auto"), ()).__enter__()

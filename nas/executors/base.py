@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 class Job:
     """Train one network up to so many epochs, from the rung before.
 
-    `number` is its trial's, or below zero where it is none.
+    `number` is its trial's, or below zero where it is none; `patience`: how many times the timeout
+    of a trial it may take.
     """
 
     number: int
@@ -39,6 +40,7 @@ class Job:
     seed: int
     epochs: int
     before: Rung | None = None
+    patience: float = 1.0
 
     @property
     def spent(self) -> float:

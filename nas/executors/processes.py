@@ -59,11 +59,12 @@ class Worker:
 class Busy:
     """A worker with a trial's job, which is late after `deadline` on the monotonic clock.
 
-    `spent`: the seconds that the trial had trained for before.
+    `limit`: the seconds that the trial may train for, of which it has `spent` some before.
     """
 
     worker: Worker
     number: int
+    limit: float
     spent: float
     deadline: float = inf
 
@@ -92,7 +93,7 @@ class Processes:
 
     def submit(self, job: Job) -> None:
         worker = self._idle.pop() if self._idle else Worker.start(self._logs, self._threads)
-        self._busy[worker.pipe] = Busy(worker, job.number, job.spent)
+        self._busy[worker.pipe] = Busy(worker, job.number, self._timeout * job.patience, job.spent)
         with contextlib.suppress(BrokenPipeError):  # it died idle, which `next` finds out
             worker.pipe.send(job)
 
@@ -105,7 +106,7 @@ class Processes:
             for pipe, busy in self._busy.items():
                 # One with something to say may have ended while the driver was at other work.
                 if time.monotonic() >= busy.deadline and pipe not in ready:
-                    return self._lost(busy, f"it ran for more than {self._timeout:g} s")
+                    return self._lost(busy, f"it ran for more than {busy.limit:g} s")
 
     def close(self) -> None:
         for worker in (*self._idle, *(busy.worker for busy in self._busy.values())):
@@ -125,7 +126,7 @@ class Processes:
         except (EOFError, OSError):  # the latter in the middle of a message
             return self._lost(busy, None)
         if isinstance(said, Begun):
-            busy.deadline = time.monotonic() + self._timeout - busy.spent
+            busy.deadline = time.monotonic() + busy.limit - busy.spent
         elif isinstance(said, Outcome):
             del self._busy[busy.worker.pipe]
             self._keep(busy.worker, said)

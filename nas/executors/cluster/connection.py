@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray._raylet import Config  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError
 
 from nas.blocks import BLOCKS, HEADS
@@ -34,7 +33,7 @@ PORT = 6379  # of a cluster, where none is given
 # type of the frame that answers it: RFC 9113, sections 3.4 and 6.5.
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 SETTINGS = b"\x04"
-TOKENS = "RAY_AUTH_MODE"  # whether Ray asks for them, which is read when it is initialised
+OWN: set[int] = set()  # this process, once it has had a Ray of its own
 PROCESSES = Path("/proc")
 
 
@@ -45,17 +44,12 @@ def connected(execution: Execution, blocks: Sequence[str]) -> Iterator[None]:
         check_room(execution)
         yield
         return
-    mode = os.environ.get(TOKENS)
     try:
         _connect(execution.ray or "", blocks)
         check_room(execution)
         yield
     finally:
         ray.shutdown()
-        if mode is None and TOKENS in os.environ:
-            # Ray has turned tokens on for this cluster, and would ask the next one's workers too.
-            del os.environ[TOKENS]
-            Config.initialize("")
 
 
 def _connect(where: str, blocks: Sequence[str]) -> None:
@@ -65,8 +59,14 @@ def _connect(where: str, blocks: Sequence[str]) -> None:
         "logging_level": "error",
     }
     if where == "local":
+        OWN.add(os.getpid())
         _start(settings)
         return
+    if os.getpid() in OWN:
+        raise InputError(
+            f"--ray {where}: expected a process that has had no --ray local, whose token Ray would "
+            "show to this cluster; begin another process"
+        )
     if where == "auto":
         where = os.environ.get("RAY_ADDRESS", where)
     if where != "auto":

@@ -1,8 +1,8 @@
 """Jobs as tasks of Ray, which report as they go.
 
-A task is a generator: it yields that it has begun, then every epoch, then its outcome. Ray repeats
-nothing by itself, so that every attempt is counted; a lost worker or node is an outcome too.
-Images and the states of rungs are in Ray's store; a job itself is small.
+A task is a generator: it yields that a worker has it, that it begins, every epoch, its outcome. Ray
+repeats nothing by itself, so that every attempt is counted; a lost worker or node is an outcome
+too. Images and the states of rungs are in Ray's store; a job itself is small.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from math import inf
@@ -60,10 +61,11 @@ class Ended:
 class Busy:
     """A trial's job under way, which is late after `deadline` on the monotonic clock.
 
-    `spent`: the seconds that the trial had trained for before.
+    `limit`: the seconds that the trial may train for, of which it has `spent` some before.
     """
 
     number: int
+    limit: float
     spent: float
     deadline: float = inf
 
@@ -106,7 +108,8 @@ class RayJobs:
             state = _put(job.before.state)
             job = replace(job, before=job.before._replace(state=None))
         stream = self._run.remote(job, state, self._data, self._do)
-        self._busy[stream] = Busy(job.number, job.spent)
+        limit = (self._execution.trial_timeout or inf) * job.patience
+        self._busy[stream] = Busy(job.number, limit, job.spent)
 
     def next(self) -> Outcome | None:
         slots = self.slots
@@ -115,7 +118,7 @@ class RayJobs:
             for stream in ready:
                 if outcome := self._heard(stream):
                     return outcome
-            if outcome := self._late():
+            if outcome := self._late(ready):
                 return outcome
         return None
 
@@ -145,8 +148,7 @@ class RayJobs:
         if isinstance(said, Taken):
             self._compare(said.torch)
         elif isinstance(said, Begun):
-            timeout = self._execution.trial_timeout or inf
-            busy.deadline = time.monotonic() + timeout - busy.spent
+            busy.deadline = time.monotonic() + busy.limit - busy.spent
         elif isinstance(said, Ended):
             del self._busy[stream]
             _append(log_file(self._logs, busy.number), said.log)
@@ -165,13 +167,12 @@ class RayJobs:
                 torch_version(),
             )
 
-    def _late(self) -> Outcome | None:
+    def _late(self, ready: Sequence[Any]) -> Outcome | None:
+        """One that is late; what has something to say may have ended meanwhile."""
         for stream, busy in self._busy.items():
-            if time.monotonic() >= busy.deadline:
+            if time.monotonic() >= busy.deadline and stream not in ready:
                 ray.cancel(stream, force=True)
-                return self._lost(
-                    stream, f"it ran for more than {self._execution.trial_timeout:g} s"
-                )
+                return self._lost(stream, f"it ran for more than {busy.limit:g} s")
         return None
 
     def _lost(self, stream: Any, reason: str) -> Outcome:
@@ -226,6 +227,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _append(path: Path, text: bytes) -> None:
+    """Where the disk is full, nothing."""
     if text:
-        with path.open("ab") as file:
+        with suppress(OSError), path.open("ab") as file:
             file.write(text)
