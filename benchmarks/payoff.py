@@ -237,24 +237,39 @@ def summary(setting: Setting) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
-    figure, axes = plt.subplots(figsize=(7.2, 4.4), layout="constrained", dpi=160)
-    for n, (family, rows) in enumerate(table.sort_values("latency_ms").groupby("family")):
+    figure, axes = plt.subplots(figsize=(7.2, 4.0), layout="constrained", dpi=160)
+    for family, rows in table.sort_values("latency_ms").groupby("family"):
         found = family == "found"
+        color = "#D55E00" if found else "#44546A"
         axes.errorbar(
             rows["latency_ms"],
             rows["accuracy"],
             yerr=rows["half"],
-            label=family,
-            color="#D55E00" if found else plt.cm.cividis(n / 9),
-            marker="o" if found else "s^vDPX<>"[n % 8],
+            color=color,
+            marker="o" if found else "s",
+            markersize=6 if found else 4,
             linewidth=1.6 if found else 0.8,
             capsize=2,
         )
-    axes.set_xlabel("latency (ms)")
-    axes.set_ylabel("test accuracy")
+    lowest = max(0.0, min(table["accuracy"]) - 0.1)
+    for n, row in enumerate(table.sort_values("latency_ms").itertuples()):
+        above = n % 2 == 0 or row.accuracy - row.half < lowest  # in turn, beside each other
+        at = row.accuracy + (row.half if above else -row.half)
+        axes.annotate(
+            "found" if row.family == "found" else row.network.removesuffix("_cifar"),
+            (row.latency_ms, at),
+            (0, 3 if above else -3),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if above else "top",
+            fontsize=6.5,
+        )
+    axes.margins(x=0.12, y=0.1)
+    axes.set_ylim(lowest, None)
+    axes.set_xlabel("latency of ONNX Runtime on one thread (ms)")
+    axes.set_ylabel("test accuracy, CIFAR-10")
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize=8)
     figure.savefig(path)
 
 
