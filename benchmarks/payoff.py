@@ -10,8 +10,9 @@ all are trained by one recipe, on several seeds. Two trainings run at once, of a
 results/payoff/            the search
 payoff_networks.csv        what is trained: latencies in the search's unit
 payoff.csv                 a line a training, appended when it has ended: test accuracy
-payoff.png                 test accuracy against latency, the mean of the seeds; bars are its 95 %
-                           interval: of the test images, or of the seeds where that is wider
+payoff_<id>.yaml           the two that were found
+payoff.png                 mean test accuracy of the seeds against latency; bars are 1.96 standard
+                           errors: by the test images, or of the seeds where that is more
 
 A training that diverged has a line without an accuracy. A step whose file is there is not done
 again, and a search that was interrupted counts as far as it came; delete the file to repeat a step.
@@ -161,11 +162,12 @@ def networks(setting: Setting, run: nas.Run) -> Iterator[dict[str, Any]]:
 
     sources = {}
     for row in picks(run).itertuples():
-        name = f"{run.path}:{row.number}"
-        sources[name] = ("found", "front")
+        file = setting.out / f"payoff_{row.id}.yaml"
+        file.write_text(row.architecture.to_yaml())
+        sources[os.path.relpath(file)] = ("found", "front")
         for family in setting.families:
             if other := largest(family, row.latency_ms, time_of):
-                sources.setdefault(other, (family, f"for {row.number}"))
+                sources.setdefault(other, (family, f"for {row.id}"))
     sources[FIXED] = ("squeezenet", "as it is")
     for name, (family, source) in sources.items():
         graph = find_network(name, SIDE, None if family == "found" else CLASSES).graph
@@ -226,7 +228,7 @@ def log(line: str) -> None:
 
 
 def summary(setting: Setting) -> pd.DataFrame:
-    """A row a network: mean test accuracy over the seeds, and half its 95 % interval."""
+    """A row a network: mean test accuracy over the seeds, and 1.96 of its standard errors."""
     results = pd.read_csv(setting.out / "payoff.csv")
     groups = results.groupby("network")["test_accuracy"]
     images = results.groupby("network")["test_error"].mean()
@@ -275,10 +277,9 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 
 def main(setting: Setting) -> None:
     os.chdir(setting.work)
-    run = searched(setting)
     path = setting.out / "payoff_networks.csv"
     if not path.exists():
-        pd.DataFrame(networks(setting, run)).to_csv(path, index=False)
+        pd.DataFrame(networks(setting, searched(setting))).to_csv(path, index=False)
     train_all(setting, pd.read_csv(path))
     table = summary(setting)
     draw(table, setting.out / "payoff.png")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 
 from nas.budget import Budget
 from nas.evaluate import Task
@@ -54,21 +55,24 @@ def candidates(
 def longer(trial: Trial, task: Task) -> Job:
     """The job that trains a trial's network again, for longer and by the same seed."""
     recipe, brief = confirming(task.recipe), task.recipe
+    longer_by = recipe.epochs * recipe.subset / (brief.epochs * brief.subset)
     return Job(
         trial.number,
         trial.architecture,
         replace(task, recipe=recipe, shared=None),
         trial.seed,
         recipe.epochs,
-        patience=recipe.epochs * recipe.subset / (brief.epochs * brief.subset),
+        patience=inf if task.shared else longer_by,
     )
 
 
 def resulting(trial: Trial, outcome: Outcome) -> Trial:
     """A trial with what came of a training, failed where that raised or its workers were lost."""
+    trial = replace(trial, cpu=outcome.cpu, retries=0, sampler={})
     if outcome.rung is None:
-        return replace(trial, state=FAILED, result=None, error=outcome.error, sampler={})
-    return replace(trial, result=outcome.rung.result, sampler={})
+        return replace(trial, state=FAILED, result=None, error=outcome.error)
+    result = outcome.rung.result
+    return replace(trial, result=result, seconds=result.seconds)
 
 
 def _value(trial: Trial, name: str) -> float:

@@ -15,7 +15,7 @@ from nas.baselines import baseline
 from nas.budget import Budget
 from nas.confirm import candidates, longer, resulting
 from nas.evaluate import Task
-from nas.executors import Executor, Job, all_of
+from nas.executors import Executor, Job, Outcome, all_of
 from nas.graph import Graph
 from nas.latency import Latency
 from nas.loop import seed_of
@@ -90,6 +90,7 @@ class Finale:
             network, trial = baseline(name, -number, self.task, self.classes, self._seed, known)
             if trial.error:
                 append_line(path, trial.to_json())
+                self.progress.aside(trial, said(trial, trial))
             else:
                 epochs = self.task.recipe.epochs
                 jobs.append((trial, Job(trial.number, network, self.task, trial.seed, epochs)))
@@ -100,11 +101,15 @@ class Finale:
         for trial, job in jobs:
             self.progress.begin(trial, job.epochs)
         trials = {trial.number: trial for trial, _ in jobs}
-        for outcome in all_of((job for _, job in jobs), self.executor):
+        for outcome in all_of((job for _, job in jobs), self.executor, self._begins_again):
             trial = trials[outcome.number]
             found = resulting(trial, outcome)
             append_line(path, found.to_json())
             self.progress.aside(found, said(trial, found))
+
+    def _begins_again(self, outcome: Outcome) -> None:
+        what = f"trial {outcome.number}" if outcome.number >= 0 else "a published network"
+        self.progress.say(f"{what} begins again: {outcome.error}")
 
     def _seed(self, identity: str) -> int:
         return seed_of(self.settings.seed, identity)

@@ -45,11 +45,19 @@ def find_network(
         return _own(name, Run(match["run"]).architecture(int(match["number"])), resolution)
     if Path(name).suffix in (".yaml", ".yml"):
         return _own(name, Architecture.from_yaml(name), resolution)
-    if "/" in name or ":" in name or Path(name).is_dir():
-        raise InputError(_misnamed(name))
-    published = reference.published(name)
+    published = _published(name)
     architecture = published.architecture(resolution, classes)
     return Network(name, published.graph(resolution, classes), architecture)
+
+
+def _published(name: str) -> reference.Published:
+    """A published network, also where a folder is named like it."""
+    try:
+        return reference.published(name)
+    except InputError:
+        if "/" in name or ":" in name or Path(name).is_dir():
+            raise InputError(_misnamed(name)) from None
+        raise
 
 
 def _misnamed(name: str) -> str:

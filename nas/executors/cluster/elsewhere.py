@@ -52,6 +52,7 @@ class Elsewhere:
     def _call(self, function: Callable[..., _T], *args: Any, **settings: Any) -> _T:
         node = self._node()
         whole = {"num_cpus": node.get("CPU", 0.0), "resources": {self.name: node[self.name]}}
+        whole["max_retries"] = 0  # a node that is lost is told of at once
         task: Any = ray.remote(_there).options(**whole)
         timed = task.remote(self._blocks, function, args, settings)
         head = Head()

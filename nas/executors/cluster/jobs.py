@@ -118,7 +118,7 @@ class RayJobs:
             for stream in ready:
                 if outcome := self._heard(stream):
                     return outcome
-            if outcome := self._late(ready):
+            if outcome := self._late():
                 return outcome
         return None
 
@@ -167,10 +167,11 @@ class RayJobs:
                 torch_version(),
             )
 
-    def _late(self, ready: Sequence[Any]) -> Outcome | None:
+    def _late(self) -> Outcome | None:
         """One that is late; what has something to say may have ended meanwhile."""
         for stream, busy in self._busy.items():
-            if time.monotonic() >= busy.deadline and stream not in ready:
+            late = time.monotonic() >= busy.deadline
+            if late and not ray.wait([stream], timeout=0)[0]:
                 ray.cancel(stream, force=True)
                 return self._lost(stream, f"it ran for more than {busy.limit:g} s")
         return None
@@ -196,7 +197,7 @@ def run(job: Job, state: bytes | None, data: Sequence[Any], do: Do) -> Iterator[
             ended.add_done_callback(lambda _: said.put(None))
             while (news := said.get()) is not None:
                 yield news
-        yield Ended(ended.result(), path.read_bytes()[-TAIL:])
+        yield Ended(ended.result(), path.read_bytes()[-TAIL:] if path.exists() else b"")
 
 
 def _take(task: Task, data: Any) -> None:
