@@ -180,7 +180,7 @@ def test_a_search_confirms_its_front_and_a_resume_goes_on(quick, tmp_path, brief
     monkeypatch.setitem(PRESETS, "thorough", replace(RECIPE, learning_rate=1e30))
     task = Task("digits", None, run.info["task"]["data_id"], RECIPE)
     trial = run.records[0]
-    assert longer(trial, task).patience == 2 * RECIPE.subset / (RECIPE.epochs * RECIPE.subset)
+    assert longer(trial, task).patience == 3  # times the epochs, of as many images
     failed = resulting(trial, train(longer(trial, task), lambda *epoch: None))
     assert (failed.state, failed.result) == (FAILED, None) and "Diverged" in failed.error
 
