@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-import torch
 from torch import nn
 
 from nas.arch import Architecture, Stage, trace
@@ -23,7 +22,7 @@ from nas.blocks import round_width
 from nas.data import Data, Images, load_data, resized
 from nas.graph import Graph
 from nas.latency.lock import together
-from nas.net import build, threads
+from nas.net import build, seeded, threads
 from nas.recipe import Recipe
 from nas.records import Result
 from nas.shared.checkpoint import Checkpoint
@@ -138,8 +137,7 @@ def proxy_module(
     if isinstance(network, Architecture) and (proxy := proxied(network, task.recipe)) != network:
         module = build(trace(proxy), seed)
     if (width := graph.output[0]) != classes:  # an embedding learns through a classifier
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+        with seeded(seed):
             module = nn.Sequential(module, nn.Linear(width, classes))
     return module
 

@@ -76,7 +76,7 @@ def build(network: Graph | Architecture, seed: int | None = None) -> fx.GraphMod
     graph = trace(network) if isinstance(network, Architecture) else network
     code, modules, values = fx.Graph(), dict[str, nn.Module](), list[Value]()
     readers = Counter(i for node in graph.nodes for i in node.inputs)
-    with _seeded(seed):
+    with seeded(seed):
         for node in graph.nodes:
             site = Site(code, modules, node, graph, readers)
             values.append(_lowered(site, [values[i] for i in node.inputs]))
@@ -87,7 +87,8 @@ def build(network: Graph | Architecture, seed: int | None = None) -> fx.GraphMod
 
 
 @contextmanager
-def _seeded(seed: int | None) -> Iterator[None]:
+def seeded(seed: int | None) -> Iterator[None]:
+    """Torch's random state follows from a seed, if there is one, and is as before afterwards."""
     if seed is None:
         yield
         return

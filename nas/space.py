@@ -223,14 +223,18 @@ class Space:
         cannot be left one stage at a time where neighbours must fit.
         """
         start = self.sample(random.Random(seed))
-        starts = [start]
-        for name in sorted({str(v) for p, vs in self._values.items() if _is_block(p) for v in vs}):
-            families = {
-                p: name for p, values in self._values.items() if _is_block(p) and name in values
-            }
-            starts.append({**start, **families})
+        starts = [start, *({**start, **family} for family in self.families().values())]
         _, params = min((self.descend(s, score) for s in starts), key=lambda found: found[0])
         return self.candidate(params)
+
+    def families(self) -> dict[str, Params]:
+        """By the blocks that places choose from: the settings by which all that can are of one."""
+        choices = {path: values for path, values in self._values.items() if path.endswith(".block")}
+        names = sorted({str(name) for values in choices.values() for name in values})
+        return {
+            name: {path: name for path, values in choices.items() if name in values}
+            for name in names
+        }
 
     def _score(self, params: Params, score: Callable[[Candidate], float]) -> float:
         try:
@@ -286,10 +290,6 @@ class Space:
 @lru_cache(maxsize=2**14)
 def _instance(cls: type, settings: tuple[tuple[str, Value], ...]) -> Any:
     return cls(**dict(settings))
-
-
-def _is_block(path: str) -> bool:
-    return path.endswith(".block")
 
 
 def deployed_side(resolution: int, rho: float = 1.0) -> int:

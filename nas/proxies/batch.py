@@ -1,12 +1,9 @@
-"""The images that untrained networks are scored by, and modules to score."""
+"""The images that untrained networks are scored by."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from nas.data import Data, resized, to_batch
@@ -23,11 +20,3 @@ def first_images(data: Data, side: int, count: int = 128) -> Batch:
     """The first training images at side × side pixels: all classes in their proportions."""
     images = resized(data.train.take(slice(count)), side)
     return Batch(to_batch(images.x, side, data.mean, data.std), images.y)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Torch's random state follows from a seed inside, and is as before afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from nas.graph import Graph, Node
 from nas.layers import Add, GlobalPool
-from nas.net import build
-from nas.proxies.batch import Batch, seeded
+from nas.net import build, seeded
+from nas.proxies.batch import Batch
 
 STEP = 0.01  # α, how far the second input is from the first
 

@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 
 from nas.arch import Architecture
 from nas.layers import ELEMENTWISE, EPSILON, Act, Conv, Layer, Linear, Module
-from nas.net import ACTIVATIONS, Site, lower
+from nas.net import ACTIVATIONS, Site, lower, seeded
 from nas.shared.depthwise import small_depthwise
 from nas.shared.layout import Layout, Part, Plan, Take, family_of
 from nas.shared.slices import slices
@@ -46,8 +46,7 @@ class SharedNetwork(nn.Module):
                 tensor = nn.Parameter(_initial(leaf, shape, each, generator))
                 self.register_parameter(f"{key}/{leaf}", tensor)
                 self._tensors[f"{key}/{leaf}"] = tensor
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+        with seeded(seed):
             for key, own in sorted(layout.modules.items()):
                 self.add_module(key, own.layer.factory(own.channels))
 

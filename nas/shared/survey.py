@@ -45,8 +45,7 @@ def _architectures(space: Space) -> Iterator[Architecture]:
 
 def _draws(space: Space, rng: random.Random) -> Iterator[Params]:
     """Settings of each family and mixed: mostly at their largest, then at random."""
-    for family in families(space):
-        fixed = of_family(space, family)
+    for fixed in (*space.families().values(), {}):
         for _ in range(MOSTLY_LARGEST):
             parameters = space.parameters.items()
             yield {path: _mostly_largest(p.values, rng) for path, p in parameters} | fixed
@@ -60,20 +59,6 @@ def _mostly_largest(values: Sequence[Value], rng: random.Random) -> Value:
         return rng.choice(values)
     draw = rng.randrange(8)
     return rng.choice(values) if draw == 0 else (min if draw == 1 else max)(values)
-
-
-def families(space: Space) -> list[Value | None]:
-    """The blocks that stages choose from, and None for all mixed."""
-    choices = (p.values for path, p in space.parameters.items() if path.endswith(".block"))
-    return [*sorted({value for values in choices for value in values}, key=str), None]
-
-
-def of_family(space: Space, family: Value | None) -> Params:
-    """The settings by which every stage that can is of one family."""
-    if family is None:
-        return {}
-    chosen = (path for path, p in space.parameters.items() if path.endswith(".block"))
-    return {path: family for path in chosen if family in space.parameters[path].values}
 
 
 def layout_of(archs: Iterable[Architecture]) -> Layout:
