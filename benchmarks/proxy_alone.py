@@ -99,12 +99,19 @@ def train(network: Network, recipe: Recipe, seed: int = 0) -> Reading:
         training.advance(epoch)
         found["seconds"].append(time.process_time() - began)
         averaged.swap()
-        for key, value in zip(("accuracy", "loss"), score(module, validation, data), strict=True):
+        for key, value in zip(
+            ("accuracy", "loss"), score(module, validation, data)[:2], strict=True
+        ):
             found[f"averaged_{key}"].append(value)
         averaged.swap()
         began += time.process_time() - began - found["seconds"][-1]
-    found |= dict(zip(("accuracy", "loss"), score(module, validation, data), strict=True))
-    return found | {"curve": training.curve}
+    last = score(module, validation, data)
+    return found | {
+        "accuracy": last.accuracy,
+        "loss": last.cross_entropy,
+        "probability": last.probability,
+        "curve": training.curve,
+    }
 
 
 def label(recipe: Recipe) -> str:

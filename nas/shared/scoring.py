@@ -44,7 +44,7 @@ def score_part(
         started = time.perf_counter()
         module = module_of(load(task.shared), proxied(network, task.recipe))
         calibrate(module, train.take(slice(CALIBRATION)), data)
-        accuracy, cross_entropy = score(module, validation, data)
+        accuracy, cross_entropy, _ = score(module, validation, data)
     return Result(
         accuracy=accuracy,
         cross_entropy=cross_entropy,

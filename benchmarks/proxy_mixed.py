@@ -1,0 +1,179 @@
+"""How well cheap evaluations rank networks of mixed families: proxy_mixed.csv and .png.
+
+    python benchmarks/proxy_mixed.py truth cifar10 20     # trained alone, three times `thorough`
+    python benchmarks/proxy_mixed.py alone cifar10 20 preset=standard
+    python benchmarks/proxy_mixed.py shared cifar10 20 epochs=30 seed=0 sandwich=true paths=3
+    python benchmarks/proxy_mixed.py counts cifar10 20
+
+evaluate the first random networks of the space `mobile` within 300 M MACs, whose stages take one of
+eight families each, on `cifar10`, its first 10,000 + 2,000 images from the folder NAS_TEST_DATA, or
+on `digits`: a line a network in proxy_mixed.jsonl, where one that is there is not done again.
+Without arguments the table of all lines is written.
+
+Truth is the accuracy of the long trainings on all images that none was trained by: the validation
+part, which proxies are scored on too, and the test part. Seconds are those of the processor.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nas.arch import Architecture
+from nas.cost import cost
+from nas.evaluate import Task, cached_data, proxied, proxy_images, proxy_module
+from nas.feasible import random_candidates
+from nas.proxies import PROXIES, first_images, zero_cost
+from nas.recipe import Recipe
+from nas.records import append_line, read_lines
+from nas.shared.checkpoint import load
+from nas.shared.paths import Paths
+from nas.shared.prepare import Job, prepare
+from nas.shared.scoring import CALIBRATION, calibrate, module_of
+from nas.shared.training import SharedRecipe, shared_recipe
+from nas.space import RESOLUTION, Candidate, Space, proxy_side
+from nas.space_file import load_space
+from nas.training.brief import Training
+from nas.training.score import score
+
+LOG = Path(__file__).with_suffix(".jsonl")
+BUDGET = 300e6  # MACs
+LONGER = 3  # times `thorough`
+QUICKLY = {
+    "batch": 128,
+    "learning_rate": 0.08,
+}  # in two thirds of the time, at the same rate a image
+FILES = {"cifar10": "cifar10_10k2k.npz"}
+HOW = ("paths", "sandwich")
+
+
+@cache
+def space() -> Space:
+    return load_space("mobile").bind(resolution=RESOLUTION, classes=10)
+
+
+@cache
+def networks(count: int) -> tuple[Architecture, ...]:
+    """The first random ones within the budget."""
+    found = {c.id: c.arch for c in random_candidates(space(), 20 * count, 0) if over(c) <= 0}
+    return tuple(found.values())[:count]
+
+
+def over(candidate: Candidate) -> float:
+    return candidate.cost.macs / BUDGET - 1
+
+
+def task(data: str, recipe: Recipe) -> Task:
+    name = str(Path(os.environ["NAS_TEST_DATA"]) / FILES[data]) if data in FILES else data
+    return Task(name, None, cached_data(name, None).id, recipe)
+
+
+# Ways --------------------------------------------------------------------------------------------
+
+
+def alone(arch: Architecture, job: Task, seed: int) -> dict[str, Any]:
+    """Train a network by a recipe."""
+    data, side = cached_data(job.data, None), side_of(arch, job)
+    images, _ = proxy_images(job, side)
+    module = proxy_module(arch, job, len(data.classes), seed, check=False)
+    Training(module, images, data, job.recipe, seed=seed).advance(job.recipe.epochs)
+    return scored(module, job, side)
+
+
+def part(arch: Architecture, job: Task) -> dict[str, Any]:
+    """A network as a part of a shared one."""
+    side = side_of(arch, job)
+    images, _ = proxy_images(job, side)
+    module = module_of(load(job.shared), proxied(arch, job.recipe))
+    calibrate(module, images.take(slice(CALIBRATION)), cached_data(job.data, None))
+    return scored(module, job, side)
+
+
+def scored(module: torch.nn.Module, job: Task, side: int) -> dict[str, Any]:
+    """On the validation part, and on the test part."""
+    data = cached_data(job.data, None)
+    found: dict[str, Any] = {}
+    for name, images in (("validation", proxy_images(job, side)[1]), ("test", data.test)):
+        from nas.data import resized
+
+        found[name] = score(module, resized(images, side), data)._asdict()
+    return found
+
+
+def side_of(arch: Architecture, job: Task) -> int:
+    return proxy_side(arch.input[1], job.resolution, job.recipe.proxy_resolution)
+
+
+def counted(arch: Architecture, job: Task) -> dict[str, Any]:
+    """Costs of the deployed network, and scores of the untrained proxy."""
+    data, side = cached_data(job.data, None), side_of(arch, job)
+    own = cost(arch)
+    proxy = Architecture.from_dict({**arch.to_dict(), "input": [3, side, side]}, "proxy")
+    found = zero_cost(proxy, first_images(data, side, 64), names=list(PROXIES))
+    return {"macs": own.macs, "params": own.params, "activations": own.activations, **found}
+
+
+def train_shared(data: str, folder: Path, seed: int, **given: Any) -> Task:
+    """A task of the parts of a shared network; it is trained unless the folder has it."""
+    how = {key: given.pop(key) for key in HOW if key in given}
+    job = task(data, shared_recipe(Recipe()).but(threads=torch.get_num_threads(), **given))
+    recipe, paths = SharedRecipe(job.recipe, RESOLUTION, **how), Paths(space(), over)
+    began = time.process_time()
+    whole = Job(space(), paths, job, recipe, None, seed, folder)
+    found = prepare(whole, print, lambda *told: print(*told, int(time.process_time() - began)))
+    return Task(job.data, None, job.data_id, job.recipe, shared=found)
+
+
+# Log ---------------------------------------------------------------------------------------------
+
+
+def complete(way: str, data: str, count: int, evaluate: Any, **facts: Any) -> None:
+    """Evaluate what the log lacks; another process may do so at the same time, from the end."""
+    for arch in networks(count)[:: -1 if os.environ.get("FROM_THE_END") else 1]:
+        if arch.id not in {
+            e["id"] for e in read_lines(LOG) if (e["way"], e["data"]) == (way, data)
+        }:
+            began = time.process_time()
+            found = evaluate(arch)
+            seconds = round(time.process_time() - began, 2)
+            entry = {"way": way, "data": data, "id": arch.id, "seconds": seconds, **facts, **found}
+            append_line(LOG, json.dumps(entry))
+
+
+def main(arguments: Sequence[str]) -> None:
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    way, data, count, *settings = arguments
+    given = {k: v for k, _, v in (setting.partition("=") for setting in settings)}
+    folder, preset = given.pop("folder", None), given.pop("preset", "thorough")
+    read = {key: json.loads(value) for key, value in given.items()}
+    if way == "counts":
+        job = task(data, Recipe())
+        complete(way, data, int(count), lambda arch: counted(arch, job))
+    elif way == "shared":
+        with tempfile.TemporaryDirectory() as temporary:
+            seed, began = read.pop("seed", 0), time.process_time()
+            job = train_shared(data, Path(folder or temporary), seed, **read)
+            minutes = round((time.process_time() - began) / 60, 2)
+            name = " ".join(["shared", *(f"{k}={v}" for k, v in sorted(given.items()))])
+            complete(name, data, int(count), lambda arch: part(arch, job), minutes=minutes)
+    else:
+        recipe, seed = Recipe.load(preset), read.pop("seed", 0)
+        if way == "truth":
+            recipe = recipe.but(epochs=recipe.epochs * LONGER, **QUICKLY)
+        job = task(data, recipe.but(**read))
+        name = way if way == "truth" else " ".join([f"alone {preset}", *settings[1:]])
+        name += f" seed={seed}" if seed else ""
+        complete(name, data, int(count), lambda arch: alone(arch, job, seed))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
