@@ -23,7 +23,6 @@ from typing import Any
 
 import torch
 from proxy import line, networks, write
-from scipy.stats import rankdata
 
 from nas.evaluate import Task, cached_data, climb
 from nas.recipe import Recipe
@@ -68,14 +67,15 @@ def measure(part: str, count: int, *, seed: int, folder: Path, **given: Any) -> 
         "seconds": round((time.process_time() - trained) / count, 3),
         "accuracy": [r.accuracy for r in results],
         "loss": [round(r.cross_entropy, 5) for r in results],
+        "probability": [round(r.probability or 0.0, 5) for r in results],
     }
 
 
 def scores(entry: dict[str, Any]) -> dict[str, Sequence[float]]:
     """What networks are ranked by, more is better."""
     accuracy, loss = entry["accuracy"], [-x for x in entry["loss"]]
-    both = list(rankdata(accuracy) + rankdata(loss))
-    return {"accuracy": accuracy, "loss": loss, "both ranks": both}
+    found = {"accuracy": accuracy, "loss": loss}
+    return found | {"probability": entry["probability"]} if "probability" in entry else found
 
 
 def lines(entry: dict[str, Any]) -> Iterator[dict[str, Any]]:

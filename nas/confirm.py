@@ -2,7 +2,8 @@
 
 A search compares brief trainings. What decides its front are a few of them, and those few can be
 trained for as long as the search allows: `--confirm N`. Their results stand beside the search's, in
-confirmed.jsonl, and tell how far its ranking can be believed (`nas trust`).
+confirmed.jsonl, and tell how far its ranking can be believed (`nas trust`). Where nobody asks for
+a number, a few are trained, as far as they fit into a quarter of the search's own time.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from nas.recipe import PRESETS, Recipe
 from nas.records import COMPLETE, FAILED, Trial
 
 LONGER = 3  # times the search's own epochs, where these are more than the preset's
+FEW = 3  # are confirmed where nobody asks for a number
+SHARE = 0.25  # of the search's time, that these few may take
+TRAINING = 4  # times what a part of a shared network takes to be scored, for as many images
 
 
 def confirming(recipe: Recipe) -> Recipe:
@@ -50,6 +54,17 @@ def candidates(
         return best - _value(trial, "accuracy"), -_value(trial, "accuracy")
 
     return sorted(done, key=worth)[:count]
+
+
+def predicted(trial: Trial, task: Task, images: int) -> float:
+    """About how many seconds it takes to train a trial longer, on at most so many `images`."""
+    if trial.result is None:
+        return inf
+    long = confirming(task.recipe)
+    steps, seconds = long.epochs * min(long.subset, images), trial.result.seconds
+    if task.shared:
+        return seconds * TRAINING * steps / trial.result.validation_size
+    return seconds * steps / (task.recipe.epochs * min(task.recipe.subset, images))
 
 
 def longer(trial: Trial, task: Task) -> Job:

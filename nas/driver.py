@@ -16,6 +16,7 @@ import yaml
 from nas.arch import last_map, trace
 from nas.blocks import import_blocks
 from nas.budget import Budget
+from nas.confirm import SHARE
 from nas.errors import InputError
 from nas.evaluate import Task, cached_data
 from nas.executors import Executor
@@ -72,7 +73,7 @@ def search(
     objectives: Sequence[str] = ("accuracy", "latency"),
     trials: int = 40,
     time: float | None = None,
-    confirm: int = 0,
+    confirm: int | None = None,
     sampler: str = "cost-aware",
     recipe: Recipe | None = None,
     rungs: Sequence[int] = (),
@@ -97,9 +98,9 @@ def search(
 
     `space`: a name, a .yaml file or a `Space`; `data`: as `nas.data.load_data` takes it;
     `budget`: one or more as "300M-flops"; `time`: seconds; `confirm`: how many of the front's
-    candidates are trained again for longer at the end; `rungs`: epochs after which a training may
-    be stopped (`nas.rungs`); `prior`: folders of runs on the same task, whose results are taken
-    over; `blocks`: names of the modules that register blocks of one's own; `backend`,
+    candidates are trained again for longer at the end, by default a few within the time; `rungs`:
+    epochs after which a training may be stopped (`nas.rungs`); `prior`: folders of runs on the same
+    task, whose results are taken over; `blocks`: names of the modules that register blocks of one's own; `backend`,
     `threads`: what a network is timed by; `latency_table`: the file of a device's table, which
     estimates instead, and `force_table` where it is of another device; `proxy`: alone, shared or
     auto (`nas.settings.PROXY`), `proxy_time` the seconds of training a shared network; `out`: the
@@ -134,7 +135,7 @@ def search(
         force_table=force_table,
         proxy=proxy,
         proxy_time=proxy_time,
-    )
+    ).settled(found)
     folder = Path(out) if out else Path("results") / f"{found.name}-{stamp()}"
     check_free(folder)
     seen = progress or Progress()
@@ -236,6 +237,7 @@ class Search:
 
     def run(self) -> Run:
         """Run until the trials, the time or the space is used up; write the front."""
+        self.began = time.monotonic()
         fresh = not self.info
         if fresh:
             self._prepare()
@@ -341,12 +343,29 @@ class Search:
 
     def _share_weights(self) -> None:
         """Train the shared network that all trials are parts of; it takes part of the time."""
-        from nas.shared.prepare import job_of, prepare  # only where it is asked for
+        from nas.shared.prepare import job_of, prepare, unlearned  # only where it is asked for
 
         began = time.monotonic()
+        self.progress.say(
+            "first a network is trained that all candidates are parts of; "
+            "--proxy alone trains each of them instead"
+        )
         job = job_of(self.settings, self.gate, self.task, self.folder.absolute() / SHARED)
-        found = prepare(job, self.progress.say, self.progress.shared_epoch)
-        self.task = replace(self.task, shared=found)
+        try:
+            found = prepare(job, self.progress.say, self.progress.shared_epoch)
+            trouble = unlearned(found, len(self.data.classes))
+        except InputError as error:
+            if not self.settings.auto:
+                raise
+            found, trouble = None, str(error)
+        if trouble:
+            self.progress.say(f"note: {trouble}")
+        if trouble and self.settings.auto:
+            self.progress.say("so each candidate is trained alone")
+            self.settings = replace(self.settings, proxy="alone")
+        else:
+            self.task = replace(self.task, shared=found)
+        self.info["settings"]["proxy"] = self.settings.proxy
         self.info["task"]["id"] = self.task.id
         write_json(self.folder / "run.json", self.info)
         if self.settings.time:
@@ -355,6 +374,8 @@ class Search:
 
     def _run(self) -> None:
         logs, watch = self.folder / LOGS, self.progress.epoch
+        if self.settings.confirm is None and self.settings.time:  # both have to fit into it
+            self.settings = replace(self.settings, time=self.settings.time / (1 + SHARE))
         with contextlib.closing(self.place.make(self.task, self.data, logs, watch)) as executor:
             Loop(self.journal, self.settings, self.task, self.gate, executor, self.progress).run()
             self._finale(executor).run()
@@ -438,8 +459,9 @@ class Search:
             self.settings,
             self.budget,
             self.task,
-            len(self.data.classes),
+            self.data,
             executor,
+            time.monotonic() - self.began,
             self.progress,
             self._measure if times_front else None,
             self._known,

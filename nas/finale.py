@@ -8,18 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 
 from nas.arch import trace
 from nas.baselines import baseline
 from nas.budget import Budget
-from nas.confirm import candidates, longer, resulting
+from nas.confirm import FEW, SHARE, candidates, longer, predicted, resulting
+from nas.data import Data
 from nas.evaluate import Task
 from nas.executors import Executor, Job, Outcome, all_of
 from nas.graph import Graph
 from nas.latency import Latency
 from nas.loop import seed_of
-from nas.metrics import METRICS
+from nas.metrics import METRICS, plural
 from nas.progress import Progress
 from nas.records import BASELINES, CONFIRMED, FINAL, Trial, append_line, read_lines, read_trials
 from nas.run import Run
@@ -30,16 +32,18 @@ from nas.settings import Settings
 class Finale:
     """What is done when all trials have ended.
 
-    `executor` trains as it did in the search. `measure` times a network while nothing trains,
-    None where a search measures nothing; `known` is the best that can be known of a latency here.
+    `executor` trains as it did in the search, which took `seconds`. `measure` times a network
+    while nothing trains, None where a search measures nothing; `known` is the best that can be
+    known of a latency here.
     """
 
     folder: Path
     settings: Settings
     budget: Budget
     task: Task
-    classes: int
+    data: Data
     executor: Executor
+    seconds: float
     progress: Progress
     measure: Callable[[Graph], Latency] | None
     known: Callable[[Graph], Latency]
@@ -68,15 +72,27 @@ class Finale:
             found = Run(self.folder)
 
     def _confirm(self) -> None:
-        """Train the front's candidates again, for longer."""
-        if not self.settings.confirm:
+        """Train the front's candidates again, for longer: as many as asked for, or as fit."""
+        asked = self.settings.confirm
+        if asked == 0:
             return
         path, run = self.folder / CONFIRMED, Run(self.folder)
         done = {trial.number for trial in read_trials(path, repair=True)}
         # The loop keeps no architectures, and may know estimates where the front was measured.
         trials = [replace(t, latency=run.finals.get(t.number, t.latency)) for t in run.records]
-        found = candidates(trials, self.settings.objectives, self.budget, self.settings.confirm)
+        found = candidates(trials, self.settings.objectives, self.budget, asked or FEW)
+        found = found if asked else self._fitting(found)
         self._train([(t, longer(t, self.task)) for t in found if t.number not in done], path)
+
+    def _fitting(self, trials: Sequence[Trial]) -> list[Trial]:
+        """The first of them that a part of the search's time is enough for."""
+        allowed, images = SHARE * self.seconds * self.executor.slots, len(self.data.train)
+        ends = accumulate(predicted(trial, self.task, images) for trial in trials)
+        found = [trial for trial, end in zip(trials, ends, strict=True) if end <= allowed]
+        if found:
+            few = plural(len(found), "trial")
+            self.progress.say(f"{few} of the front trained again, for longer; --confirm 0 does not")
+        return found
 
     def _baselines(self) -> None:
         """Evaluate published networks by the same recipe; they are no trials."""
@@ -87,7 +103,9 @@ class Finale:
             if name in done:
                 continue
             known = self.known if self.settings.timed else None
-            network, trial = baseline(name, -number, self.task, self.classes, self._seed, known)
+            network, trial = baseline(
+                name, -number, self.task, len(self.data.classes), self._seed, known
+            )
             if trial.error:
                 append_line(path, trial.to_json())
                 self.progress.aside(trial, said(trial, trial))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from importlib.util import find_spec
+from math import inf
 from typing import Any
 
 import torch
@@ -22,25 +23,27 @@ from nas.metrics import COSTS, METRICS
 from nas.proxies import PROXIES
 from nas.recipe import Recipe
 from nas.samplers import check_name
-from nas.space import RESOLUTION
+from nas.space import RESOLUTION, Space
 
 PROXY = {
     "alone": "a brief training of each candidate",
     "shared": "one training of a network that all candidates are parts of",
-    "auto": "alone",  # until figures favour the other one for a mixed space
+    "auto": "shared where a long search chooses within families, alone elsewhere",
 }
+LONG = 60, 600.0  # trials and seconds, from which on a shared network is worth its training
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a search is asked for; run.json holds it. `time` is in seconds.
 
-    `confirm` is how many of the front's candidates are trained again for longer at the end.
+    `confirm` is how many of the front's candidates are trained again for longer at the end, None
+    for a few where time allows.
     `rungs` are the epochs after which a training may be stopped, none where empty.
     `backend` and `threads` are those of the network that is timed, the recipe has its own threads.
     `latency_table` is the file of a device's table, which stands in for timing; one of another
     device needs `force_table`. `proxy` says where accuracies come from, `proxy_time` for how many
-    seconds a shared network is trained.
+    seconds a shared network is trained; `auto`: nobody asked for this proxy.
     """
 
     space: str = "mobile"
@@ -50,7 +53,7 @@ class Settings:
     objectives: tuple[str, ...] = ("accuracy", "latency")
     trials: int = 40
     time: float | None = None
-    confirm: int = 0
+    confirm: int | None = None
     sampler: str = "cost-aware"
     recipe: Recipe = field(default_factory=Recipe)
     rungs: tuple[int, ...] = ()
@@ -66,6 +69,7 @@ class Settings:
     force_table: bool = False
     proxy: str = "auto"
     proxy_time: float | None = None
+    auto: bool = False
 
     def __post_init__(self) -> None:
         _check_objectives(self.objectives)
@@ -79,7 +83,7 @@ class Settings:
         _check_table(self)
         _check_proxy(self)
         for name in ("seed", "confirm"):
-            if getattr(self, name) < 0:
+            if (getattr(self, name) or 0) < 0:
                 raise InputError(f"--{name}: expected 0 or more, got {getattr(self, name)}")
         if self.time is not None and not self.time > 0:
             raise InputError(f"--time: expected more than no time, got {self.time:g} seconds")
@@ -95,7 +99,15 @@ class Settings:
     @property
     def shares_weights(self) -> bool:
         """Whether all candidates are parts of one shared network."""
-        return "shared" in (self.proxy, PROXY[self.proxy])
+        return self.proxy == "shared"
+
+    def settled(self, space: Space) -> Settings:
+        """With `auto` decided for a space, as the figures of docs/ranking.md have it."""
+        if self.proxy != "auto":
+            return self
+        long = self.trials >= LONG[0] and (self.time or inf) >= LONG[1]
+        alone = self.rungs or self.baselines or self.prior or space.mixed or not long
+        return replace(self, proxy="alone" if alone else "shared", auto=True)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Settings:

@@ -236,6 +236,15 @@ class Space:
             for name in names
         }
 
+    @cached_property
+    def mixed(self) -> bool:
+        """Whether a place chooses between families of blocks; identity is of any."""
+        return any(
+            len({self.forms[str(name)].block for name in values} - {"identity"}) > 1
+            for path, values in self._values.items()
+            if path.endswith(".block")
+        )
+
     def _score(self, params: Params, score: Callable[[Candidate], float]) -> float:
         try:
             return score(self.candidate(params))

@@ -25,7 +25,15 @@ from nas.errors import InputError
 from nas.samplers import CostAwareSampler, SpaceExhausted
 from nas.samplers.acquisition import expected_gain, front_of, reference_of
 from nas.samplers.encoding import Grid
-from nas.samplers.surrogate import GaussianProcess, Warp, _loss, _prior, _squares, fit, start
+from nas.samplers.surrogate import (
+    GaussianProcess,
+    Warp,
+    _loss,
+    _prior,
+    fit,
+    squared_distances,
+    start,
+)
 from nas.table import read_table
 from nas.table_search import COST_AWARE, run, sampler_of
 
@@ -407,7 +415,9 @@ def test_gain_is_the_difference_of_hypervolumes(objectives, size):
 def test_the_gradient_of_the_likelihood_is_right():
     rng = np.random.default_rng(0)
     rows = rng.random((12, 3))
-    squares = np.stack([_squares(own, own) for own in (rows[:, :2], rows[:, 2:])]).reshape(2, -1)
+    squares = np.stack([squared_distances(own, own) for own in (rows[:, :2], rows[:, 2:])]).reshape(
+        2, -1
+    )
     theta, values = np.array([0.1, -0.4, 0.3, -2.0]), rng.normal(size=12)
 
     def loss(at):

@@ -50,7 +50,7 @@ def add(verbs: Any) -> None:
     on.add_argument("--rungs", metavar="N,N", help="epochs after which a training may be stopped")
     on.add_argument("--proxy-resolution", type=int, metavar="PX", help="pixels of training (32)")
     on.add_argument("--proxy", metavar="NAME", help="accuracies: alone, shared, auto")
-    on.add_argument("--proxy-time", metavar="5m", help="of training a shared network (5m)")
+    on.add_argument("--proxy-time", metavar="5m", help="of training a shared network (6m)")
     on.add_argument("--device", metavar="cpu|cuda", help="to train on (cpu)")
     on.add_argument("--backend", metavar="NAME", help="inference engine (onnxruntime)")
     on.add_argument("--threads", type=int, metavar="N", help="of the engine (1)")
@@ -60,7 +60,9 @@ def add(verbs: Any) -> None:
     how.add_argument("--sampler", metavar="NAME", help="cost-aware (default), nsga2, tpe, random")
     how.add_argument("--trials", type=int, metavar="N", help="in all (40)")
     how.add_argument("--time", metavar="30m", help="end then at the latest: 90s, 30m, 1h30m")
-    how.add_argument("--confirm", type=int, metavar="N", help="train N of the front again, longer")
+    how.add_argument(
+        "--confirm", type=int, metavar="N", help="of the front, trained longer (a few)"
+    )
     how.add_argument("--from", dest="prior", nargs="+", metavar="RUN", help="with their results")
     how.add_argument("--seed", type=int, metavar="N", help="of all that is random (0)")
     add_execution_options(how)

@@ -89,7 +89,7 @@ class GaussianProcess:
         cls, theta: Floats, groups: Groups, rows: Floats, values: Floats
     ) -> GaussianProcess:
         scaled = rows * np.exp(-theta[groups])
-        covariance = np.exp(theta[-2]) * _matern(_squares(scaled, scaled))
+        covariance = np.exp(theta[-2]) * matern(squared_distances(scaled, scaled))
         covariance[np.diag_indices(len(rows))] += np.exp(theta[-1]) + JITTER
         root = cholesky(covariance, lower=True)
         return cls(theta, groups, rows, values, root, cho_solve((root, True), values))
@@ -107,7 +107,7 @@ class GaussianProcess:
         One set of hyper-parameters is too sure of itself; DOUBT makes up for the others.
         """
         scale = np.exp(-self.theta[self.groups])
-        cross = np.exp(self.theta[-2]) * _matern(_squares(rows * scale, self.rows * scale))
+        cross = np.exp(self.theta[-2]) * matern(squared_distances(rows * scale, self.rows * scale))
         explained = (solve_triangular(self.root, cross.T, lower=True) ** 2).sum(axis=0)
         variance = np.exp(self.theta[-2]) - explained + np.exp(self.theta[-1])
         return cross @ self.weights, DOUBT * np.sqrt(np.maximum(variance, JITTER))
@@ -121,7 +121,9 @@ def start(groups: Groups) -> Floats:
 def fit(theta: Floats, groups: Groups, rows: Floats, values: Floats) -> Floats:
     """The likeliest hyper-parameters, found from `theta` by L-BFGS."""
     count = int(groups.max()) + 1
-    squares = np.stack([_squares(own, own) for own in (rows[:, groups == g] for g in range(count))])
+    squares = np.stack(
+        [squared_distances(own, own) for own in (rows[:, groups == g] for g in range(count))]
+    )
     bounds = [BOUNDS["length"]] * count + [BOUNDS["scale"], BOUNDS["noise"]]
     found = minimize(
         _loss,
@@ -148,7 +150,7 @@ def _loss(
     size, (mean, deviation) = len(values), prior
     inverse_squares = np.exp(-2 * theta[:-2])
     distances = (inverse_squares @ squares).reshape(size, size)
-    function, noise = np.exp(theta[-2]) * _matern(distances), np.exp(theta[-1])
+    function, noise = np.exp(theta[-2]) * matern(distances), np.exp(theta[-1])
     try:
         root = cholesky(function + (noise + JITTER) * np.eye(size), lower=True)
     except LinAlgError:
@@ -168,13 +170,13 @@ def _loss(
     return float(off @ off / 2 - likelihood), off / deviation - gradient
 
 
-def _squares(one: Floats, two: Floats) -> Floats:
+def squared_distances(one: Floats, two: Floats) -> Floats:
     """Squared distances of rows."""
     found = (one**2).sum(axis=1)[:, None] + (two**2).sum(axis=1) - 2 * one @ two.T
     return np.asarray(np.maximum(found, 0))
 
 
-def _matern(squares: Floats) -> Floats:
+def matern(squares: Floats) -> Floats:
     r = np.sqrt(5 * squares)
     return np.asarray((1 + r + r**2 / 3) * np.exp(-r))
 

@@ -145,6 +145,13 @@ class Layout:
             yield part, plan
             x = plan.output
 
+    def holds(self, arch: Architecture) -> bool:
+        """Whether nothing of an architecture reaches beyond what is kept."""
+        try:
+            return bool([*self.plans(arch)])
+        except Outgrown:
+            return False
+
     def _planned(self, part: Part, entering: Slots) -> Plan:
         size = self.entries.get(part.place, 0)
         if entering.size > size:
@@ -158,12 +165,17 @@ class Layout:
         return Plan(tuple(takes), self.leaving(part, output))
 
     def leaving(self, part: Part, output: Slots) -> Slots:
-        """The slots of a part's output, closed up; raises Outgrown."""
-        exits = self.exits.get(part.exit, [])
-        if not set(output.of) <= set(exits):
-            raise Outgrown(f"{part.place}: channels leave that the shared network knows nothing of")
-        rank = {slot: n for n, slot in enumerate(exits)}
-        return Slots(tuple(rank[slot] for slot in output.of), len(exits))
+        """The slots of a part's output, closed up; raises Outgrown.
+
+        One that the survey has not met, of a rare order of shuffles, becomes a free one that it
+        has: any choice is a network, if only it is always the same.
+        """
+        rank = {slot: n for n, slot in enumerate(self.exits.get(part.exit, []))}
+        if len(output.of) > len(rank):
+            raise Outgrown(f"{part.place}: {len(output.of)} channels leave, {len(rank)} are kept")
+        met = {rank[slot] for slot in output.of if slot in rank}
+        free = (n for n in range(len(rank)) if n not in met)
+        return Slots(tuple(rank[s] if s in rank else next(free) for s in output.of), len(rank))
 
     def _check(self, part: Part, node: Node, inputs: Sequence[Slots], output: Slots) -> None:
         most = self.made.get(part.key(node))

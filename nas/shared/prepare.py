@@ -28,9 +28,10 @@ from nas.shared.training import SharedRecipe, SharedTraining, shared_recipe
 from nas.space import Space, proxy_side
 from nas.training.loop import Diverged
 
-SECONDS = 300.0  # of training, where nothing else is said
+SECONDS = 360.0  # of training, where nothing else is said
 TIMED = 10  # steps that an epoch's seconds are estimated by
 KEEP = 30.0  # seconds from one state to go on from to the next
+LEARNED = 0.95  # of guessing's loss, beneath which a network has learned something
 SLOWER = 0.3  # times the learning rate, after a training that diverged
 
 Say: TypeAlias = Callable[[str], None]
@@ -85,6 +86,18 @@ def prepare(job: Job, say: Say, on_epoch: OnEpoch) -> Checkpoint:
         facts = _begin(job, layout)
     say(f"it is trained for {facts['epochs']} epochs by random architectures within the budget")
     return _trained(job, layout, facts, say, on_epoch)
+
+
+def unlearned(found: Checkpoint, classes: int) -> str | None:
+    """A sentence where a trained network is hardly better than guessing, and ranks by little."""
+    facts, guessing = read_facts(Path(found.path)), math.log(classes)
+    loss = facts["curve"][-1] if facts and facts["curve"] else 0.0
+    if loss < LEARNED * guessing:
+        return None
+    return (
+        f"the shared network has learned little: its loss ends at {loss:.2f}, guessing has "
+        f"{guessing:.2f}; expected a longer --proxy-time, or --proxy alone"
+    )
 
 
 def _begin(job: Job, layout: Layout) -> Facts:

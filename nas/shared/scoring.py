@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from nas.arch import Architecture, trace
 from nas.data import Data, Images, to_batch
@@ -44,7 +45,7 @@ def score_part(
         started = time.perf_counter()
         module = module_of(load(task.shared), proxied(network, task.recipe))
         calibrate(module, train.take(slice(CALIBRATION)), data)
-        accuracy, cross_entropy, _ = score(module, validation, data)
+        accuracy, cross_entropy, _ = score(folded(module), validation, data)
     return Result(
         accuracy=accuracy,
         cross_entropy=cross_entropy,
@@ -92,3 +93,14 @@ def calibrate(module: nn.Module, images: Images, data: Data) -> None:
     for pixels in torch.split(images.x, BATCH):
         module(to_batch(pixels, pixels.shape[-1], data.mean, data.std))
     module.eval()
+
+
+def folded(module: nn.Module) -> nn.Module:
+    """The module with each batch norm in the convolution before it: it scores in two thirds of
+    the time. Its weights are no longer those of the shared network."""
+    for layer in list(module.modules()):
+        conv, norm = getattr(layer, "conv", None), getattr(layer, "norm", None)
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            layer.conv = fuse_conv_bn_eval(conv, norm)
+            layer.norm = nn.Identity()
+    return module

@@ -73,7 +73,8 @@ class SharedTraining(Training):
         self.how, self._paths = how, paths
 
     def _epoch(self, epoch: int, generator: torch.Generator) -> float:
-        self._drawn = self._paths.draw(random.Random(epoch_seed(self.seed, epoch)))
+        drawn = self._paths.draw(random.Random(epoch_seed(self.seed, epoch)))
+        self._drawn = filter(self.module.layout.holds, drawn)
         return super()._epoch(epoch, generator)
 
     def _loss(self, index: Tensor, generator: torch.Generator) -> Tensor:
