@@ -100,7 +100,8 @@ def search(
     `budget`: one or more as "300M-flops"; `time`: seconds; `confirm`: how many of the front's
     candidates are trained again for longer at the end, by default a few within the time; `rungs`:
     epochs after which a training may be stopped (`nas.rungs`); `prior`: folders of runs on the same
-    task, whose results are taken over; `blocks`: names of the modules that register blocks of one's own; `backend`,
+    task, whose results are taken over; `blocks`: names of the modules that register blocks of
+    one's own; `backend`,
     `threads`: what a network is timed by; `latency_table`: the file of a device's table, which
     estimates instead, and `force_table` where it is of another device; `proxy`: alone, shared or
     auto (`nas.settings.PROXY`), `proxy_time` the seconds of training a shared network; `out`: the

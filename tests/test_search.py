@@ -102,9 +102,10 @@ def test_run_json_tells_how_to_repeat_it(finished):
         "objectives": ["accuracy", "macs"],
         "trials": 8,
         "time": None,
-        "confirm": 0,
-        "proxy": "auto",
+        "confirm": None,
+        "proxy": "alone",
         "proxy_time": None,
+        "auto": True,
         "sampler": "cost-aware",
         "recipe": {
             "epochs": 1,

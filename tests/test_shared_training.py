@@ -20,7 +20,9 @@ import nas
 from nas.cost import cost
 from nas.errors import InputError
 from nas.evaluate import Task, cached_data, climb
+from nas.progress import Progress
 from nas.recipe import FullRecipe
+from nas.settings import Settings
 from nas.shared import checkpoint
 from nas.shared.layout import Layout
 from nas.shared.memory import check_memory
@@ -35,6 +37,17 @@ from nas.space_file import load_space
 DATA = cached_data("digits", None)
 HOW = SharedRecipe(replace(RECIPE, epochs=3, batch=20), resolution=64)
 TINY = load_space("tiny").bind(resolution=64, classes=10)
+
+
+class Told(Progress):
+    """Keeps what a person is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
 
 
 def any_cost(candidate) -> float:
@@ -243,6 +256,38 @@ def test_a_search_killed_while_it_trains_goes_on(spawn, quick_flags, tmp_path):
     process.wait()
     run = nas.resume(tmp_path / "run")
     assert [trial.state for trial in run.records] == ["complete"]
+
+
+@pytest.mark.parametrize(
+    ("space", "settings", "proxy"),
+    [
+        ("nas_bench_macro", {"trials": 60}, "shared"),
+        ("nas_bench_macro", {"trials": 59}, "alone"),
+        ("nas_bench_macro", {"trials": 60, "time": 599.0}, "alone"),
+        ("nas_bench_macro", {"trials": 60, "rungs": (1,)}, "alone"),
+        ("mobilenet_v3", {"trials": 60, "time": 600.0}, "shared"),
+        ("mobile", {"trials": 500}, "alone"),
+    ],
+    ids=["long", "few trials", "little time", "rungs", "one family", "mixed"],
+)
+def test_which_proxy_is_the_default(space, settings, proxy):
+    assert Settings(space=space, **settings).settled(load_space(space)).proxy == proxy
+    asked = Settings(space=space, proxy="alone").settled(load_space(space))
+    assert (asked.proxy, asked.auto) == ("alone", False)
+
+
+def test_what_learned_nothing_is_not_the_default(quick, tmp_path, monkeypatch):
+    monkeypatch.setattr("nas.shared.prepare.SECONDS", 0.3)
+    monkeypatch.setattr("nas.shared.prepare.LEARNED", 0.0)
+    monkeypatch.setattr("nas.settings.LONG", (1, 0.0))
+    monkeypatch.setattr(Space, "mixed", False)
+    said = Told()
+    run = quick(tmp_path / "run", trials=2, progress=said)
+    assert run.info["settings"]["proxy"] == "alone" and run.records[0].result.rungs
+    assert any("the shared network has learned little" in text for text in said.lines)
+    assert len(nas.resume(run.path, trials=3).records) == 3
+    shared = quick(tmp_path / "shared", trials=1, proxy="shared", proxy_time=0.3)
+    assert shared.info["settings"]["proxy"] == "shared" and not shared.records[0].result.rungs
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,14 @@ from conftest import RECIPE, RECIPE_YAML
 
 import nas
 from nas.budget import Budget
-from nas.confirm import candidates, confirming, longer, resulting
+from nas.confirm import FEW, candidates, confirming, longer, predicted, resulting
 from nas.errors import InputError
 from nas.evaluate import Task
 from nas.executors import train
 from nas.ranking import agreement, tau
 from nas.recipe import PRESETS, Recipe
 from nas.records import CONFIRMED, FAILED, TRIALS, Result, Trial, read_trials
+from nas.shared.checkpoint import Checkpoint
 from nas.trust import Trust, trust
 
 OBJECTIVES = ("accuracy", "macs")
@@ -183,6 +185,24 @@ def test_a_search_confirms_its_front_and_a_resume_goes_on(quick, tmp_path, brief
     assert longer(trial, task).patience == 3  # times the epochs, of as many images
     failed = resulting(trial, train(longer(trial, task), lambda *epoch: None))
     assert (failed.state, failed.result) == (FAILED, None) and "Diverged" in failed.error
+
+
+def test_a_few_are_confirmed_where_time_allows(quick, tmp_path, brief, monkeypatch):
+    monkeypatch.setattr("nas.finale.SHARE", 1e6)
+    run = quick(tmp_path / "run", trials=4)
+    assert len(run.confirmed) == FEW
+    assert quick(tmp_path / "none", trials=4, confirm=0).confirmed == []
+    monkeypatch.setattr("nas.finale.SHARE", 0.0)
+    assert quick(tmp_path / "short", trials=4).confirmed == []
+
+
+def test_how_long_a_confirmation_will_take():
+    task = Task("digits", None, "x", Recipe(epochs=5, subset=4000))
+    assert predicted(trial(0, 0.5), task, 1000) == 3  # as many images, 15 epochs for 5
+    assert predicted(trial(0, 0.5), task, 8000) == 6
+    assert predicted(replace(trial(0, 0.5), result=None), task, 8000) == inf
+    shared = replace(task, shared=Checkpoint("x", "y"))
+    assert predicted(trial(0, 0.5, images=500), shared, 1000) == 4 * 15 * 1000 / 500
 
 
 def test_confirming_from_the_command_line(cli, quick_flags, tmp_path, brief):
