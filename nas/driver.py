@@ -54,6 +54,7 @@ from nas.records import (
 )
 from nas.run import Run
 from nas.settings import Settings, machine, versions
+from nas.shared.checkpoint import check_same
 from nas.space import RESOLUTION, Candidate, Params, Space, proxy_side
 from nas.space_file import load_space, parse_space
 from nas.space_table import space_table
@@ -346,17 +347,19 @@ class Search:
         """Train the shared network that all trials are parts of; it takes part of the time."""
         from nas.shared.prepare import job_of, prepare, unlearned  # only where it is asked for
 
-        began = time.monotonic()
+        began, folder = time.monotonic(), self.folder.absolute() / SHARED
+        known = self.info["task"].get("shared")
+        check_same(folder, known)
         self.progress.say(
             "first a network is trained that all candidates are parts of; "
             "--proxy alone trains each of them instead"
         )
-        job = job_of(self.settings, self.gate, self.task, self.folder.absolute() / SHARED)
+        job = job_of(self.settings, self.gate, self.task, folder)
         try:
             found = prepare(job, self.progress.say, self.progress.shared_epoch)
             trouble = unlearned(found, len(self.data.classes))
         except InputError as error:
-            if not self.settings.auto:
+            if known or not self.settings.auto:
                 raise
             found, trouble = None, str(error)
         if trouble:
@@ -367,7 +370,8 @@ class Search:
         else:
             self.task = replace(self.task, shared=found)
         self.info["settings"]["proxy"] = self.settings.proxy
-        self.info["task"]["id"] = self.task.id
+        shared = self.task.shared
+        self.info["task"] |= {"id": self.task.id, "shared": shared and shared.id}
         write_json(self.folder / "run.json", self.info)
         if self.settings.time:
             left = self.settings.time - (time.monotonic() - began)

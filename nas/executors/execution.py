@@ -72,11 +72,6 @@ class Execution:
         """
         cuda = settings.device == "cuda"
         check_device(settings.device, here=self.ray is None or settings.shares_weights)
-        if settings.shares_weights and self.ray not in (None, "local"):
-            raise InputError(
-                f"--ray {self.ray}: expected local with --proxy shared, whose weights stay on this "
-                "machine"
-            )
         cpus, gpus = self.cpus_per_trial, self.gpus_per_trial
         if cuda and self.ray is not None and gpus is None:
             gpus = 1
@@ -112,7 +107,9 @@ def opened(execution: Execution, blocks: Sequence[str]) -> Iterator[Place]:
         name = execution.latency_resource
         yield Place(
             execution,
-            lambda task, data, logs, watch: RayJobs(execution, data, logs, watch),
+            lambda task, data, logs, watch: RayJobs(
+                execution, data, logs, watch, shared=task.shared
+            ),
             None if name is None else Elsewhere(name, blocks),
         )
 

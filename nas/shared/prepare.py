@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from safetensors import SafetensorError
+
 from nas.data import Images
 from nas.errors import InputError
 from nas.evaluate import Task, cached_data, proxy_images
@@ -19,7 +21,7 @@ from nas.records import write_atomic, write_json
 from nas.settings import Settings
 from nas.shared import checkpoint
 from nas.shared.checkpoint import FACTS, FORMAT, STATE, Checkpoint, read_facts
-from nas.shared.layout import Layout
+from nas.shared.layout import Layout, family_of
 from nas.shared.memory import check_memory
 from nas.shared.network import SharedNetwork
 from nas.shared.paths import Paths
@@ -33,6 +35,7 @@ TIMED = 10  # steps that an epoch's seconds are estimated by
 KEEP = 30.0  # seconds from one state to go on from to the next
 LEARNED = 0.95  # of guessing's loss, beneath which a network has learned something
 SLOWER = 0.3  # times the learning rate, after a training that diverged
+GENTLE = 1e-9  # a learning rate by which no timed step diverges, and which takes as long as any
 
 Say: TypeAlias = Callable[[str], None]
 OnEpoch: TypeAlias = Callable[[int, int, float], None]  # epochs done, of how many, mean loss
@@ -73,14 +76,18 @@ def prepare(job: Job, say: Say, on_epoch: OnEpoch) -> Checkpoint:
     """Train the network of a job, go on with it, or take it where it is trained.
 
     Seconds become epochs before the training begins, by timing some steps; the number is written
-    down, so that all else follows from the seed. Raises InputError where the folder's is of
-    another space or version, memory is short, or the training diverges twice.
+    down, so that all else follows from the seed. Raises InputError where the folder's is damaged,
+    or of another space, run or version, memory is short, or the training diverges twice.
     """
     layout = survey(job.space)
     facts = read_facts(job.folder, layout)
+    _check_origin(job, facts or {})
     if found := checkpoint.find(job.folder):
+        checkpoint.pack(found)  # raises here what else every trial would
         return found
     say(check_memory(job.space, layout, job.how))
+    if layout.modules:
+        say(own_weights(layout))
     if facts is None:
         job.folder.mkdir(parents=True, exist_ok=True)
         facts = _begin(job, layout)
@@ -100,13 +107,36 @@ def unlearned(found: Checkpoint, classes: int) -> str | None:
     )
 
 
+def own_weights(layout: Layout) -> str:
+    """What is said of torch modules of a person's own, in which no two widths share weights."""
+    blocks = sorted({family_of(key) for key in layout.modules})
+    modules = sorted({own.layer.factory.__qualname__ for own in layout.modules.values()})
+    return (
+        f"note: {', '.join(modules)} in {', '.join(blocks)} cannot be cut to a width, so that each "
+        "number of channels has weights of its own there, which learn from fewer steps"
+    )
+
+
+def _check_origin(job: Job, facts: Facts) -> None:
+    for name, ours in _origin(job).items():
+        if (theirs := facts.get(name, ours)) != ours:
+            raise InputError(
+                f"{job.folder / FACTS}: {name}: expected {ours!r}, got {theirs!r}: it is of "
+                "another run; put this run's back, or begin another run"
+            )
+
+
+def _origin(job: Job) -> Facts:
+    return {"data_id": job.task.data_id, "seed": job.seed}
+
+
 def _begin(job: Job, layout: Layout) -> Facts:
     recipe = job.how.recipe
     facts = {
         "format": FORMAT,
         "layout": layout.to_dict(),
         "how": asdict(job.how),
-        "seed": job.seed,
+        **_origin(job),
         "epochs": recipe.epochs,
         "learning_rate": recipe.learning_rate,
         "curve": [],
@@ -121,7 +151,7 @@ def _begin(job: Job, layout: Layout) -> Facts:
 def _epoch_seconds(job: Job, layout: Layout, facts: Facts) -> float:
     images, batch = _images(job), job.how.recipe.batch
     few = images.take(slice(TIMED * batch))
-    training = _training(job, layout, {**facts, "epochs": 2}, few)
+    training = _training(job, layout, {**facts, "epochs": 2, "learning_rate": GENTLE}, few)
     with together(), threads(job.how.recipe.threads):
         training.advance(1)  # the first steps take longer
         started = time.perf_counter()
@@ -170,7 +200,7 @@ def _trained(job: Job, layout: Layout, facts: Facts, say: Say, on_epoch: OnEpoch
 def _train(job: Job, layout: Layout, facts: Facts, on_epoch: OnEpoch) -> Checkpoint:
     training, state = _training(job, layout, facts, _images(job)), job.folder / STATE
     if state.exists():
-        training.load(state.read_bytes())
+        _go_on(training, state)
     kept, earlier, started = time.monotonic(), facts["seconds"], time.monotonic()
     for epoch in range(len(training.curve), facts["epochs"]):
         with together(), threads(job.how.recipe.threads):
@@ -184,4 +214,17 @@ def _train(job: Job, layout: Layout, facts: Facts, on_epoch: OnEpoch) -> Checkpo
             kept = time.monotonic()
     facts["steps"] = training.module.steps_by_family()
     tensors = {n: t for n, t in training.module.state_dict().items() if n != "steps"}
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise Diverged("the last step's weights are not finite")  # which no loss has seen
     return checkpoint.save(job.folder, tensors, facts)
+
+
+def _go_on(training: SharedTraining, state: Path) -> None:
+    """Raises InputError where a state is not what was written for this training."""
+    try:
+        training.load(state.read_bytes())
+    except (ValueError, KeyError, RuntimeError, SafetensorError):
+        raise InputError(
+            f"{state}: expected the whole state of this training, got one that was cut or is of "
+            "another; delete it, and the training begins again"
+        ) from None

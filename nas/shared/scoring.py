@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from nas.records import SHARED, Result
 from nas.shared.checkpoint import Weights, find, load
 from nas.shared.layout import Outgrown
 from nas.space import proxy_side
+from nas.training.loop import Diverged
 from nas.training.score import BATCH, score
 
 CALIBRATION = 500  # training images that the statistics of batch norm are of
@@ -33,7 +35,8 @@ def score_part(
     """The result of an architecture by its task's shared network; `on_begin` as of `climb`.
 
     On one thread, so that it is the same to the bit in every process on processors of one model.
-    Raises Outgrown where the architecture is not of the space.
+    Raises Outgrown where the architecture is not of the space, Diverged where the loss is not
+    finite.
     """
     if task.shared is None or not isinstance(network, Architecture):
         raise TypeError("expected a task with a shared network, and an architecture")
@@ -46,6 +49,8 @@ def score_part(
         module = module_of(load(task.shared), proxied(network, task.recipe))
         calibrate(module, train.take(slice(CALIBRATION)), data)
         accuracy, cross_entropy, _ = score(folded(module), validation, data)
+    if not math.isfinite(cross_entropy):
+        raise Diverged(f"the validation loss is {cross_entropy}")
     return Result(
         accuracy=accuracy,
         cross_entropy=cross_entropy,

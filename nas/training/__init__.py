@@ -7,7 +7,7 @@ score.py     accuracy and cross-entropy of a module
 start.py     `nas.train`: a full training begun, or gone on with
 session.py   the training under way, and the files that it writes
 trained.py   Trained: reading those files
-weights.py   weights from a file, checked against a module
+weights.py   weights to a file, and from one, checked against a module
 """
 
 from nas.training.brief import Training

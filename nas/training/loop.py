@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.data import Images
+from nas.training.weights import to_safetensors
 
 FACTS = "training"  # the key of what is no tensor in a saved training
 Optimisation: TypeAlias = tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
@@ -78,8 +79,7 @@ class Loop(ABC):
 
     def save(self, **notes: Any) -> bytes:
         """All that going on needs, as the content of a safetensors file; `notes` as JSON."""
-        tensors = {k: v.contiguous() for k, v in self._tensors().items()}
-        return safetensors.torch.save(tensors, {FACTS: json.dumps(self._facts() | notes)})
+        return to_safetensors(self._tensors(), {FACTS: json.dumps(self._facts() | notes)})
 
     def load(self, saved: bytes) -> dict[str, Any]:
         """Go on from what `save` returned for the same network, recipe and seed; its facts."""

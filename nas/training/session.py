@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pandas as pd
-import safetensors.torch
 import torch
 from torch import nn
 
@@ -41,7 +40,7 @@ from nas.training.trained import (
     Settings,
     Trained,
 )
-from nas.training.weights import start_from
+from nas.training.weights import start_from, to_safetensors
 from nas.verify import verify
 
 Say: TypeAlias = Callable[[str], None]  # is told a line an epoch
@@ -176,8 +175,7 @@ class Session:
         if not math.isfinite(loss):
             raise Diverged(f"the test loss is {loss}")
         self._write_metrics()  # which a kill may have kept from the last epoch's line
-        state = {k: v.contiguous().cpu() for k, v in module.state_dict().items()}
-        write_atomic(self.folder / WEIGHTS, safetensors.torch.save(state))
+        write_atomic(self.folder / WEIGHTS, to_safetensors(module.state_dict()))
         title = f"{self.network.name} on {self.settings.data}: test accuracy {accuracy:.2%}"
         save_curves(pd.DataFrame(self.metrics), title, self.folder / CURVES)
         write_json(self.folder / RESULT, self._result(row, kind, accuracy, loss, len(test)))

@@ -1,11 +1,13 @@
-"""Weights from a file, checked against a module before any is taken."""
+"""Weights to a file, and from one, checked against a module before any is taken."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from nas.errors import InputError
@@ -22,6 +24,14 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except safetensors.SafetensorError as error:
         raise InputError(f"{path}: expected a .safetensors file of weights ({error})") from None
+
+
+def to_safetensors(tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
+    """The content of a safetensors file, in which a weight of two names is written twice."""
+    form = torch.contiguous_format
+    return safetensors.torch.save(
+        {k: t.detach().cpu().clone(memory_format=form) for k, t in tensors.items()}, metadata
+    )
 
 
 def fit(module: nn.Module, weights: dict[str, Tensor], where: str) -> None:

@@ -2,14 +2,14 @@
 
 A task is a generator: it yields that a worker has it, that it begins, every epoch, its outcome. Ray
 repeats nothing by itself, so that every attempt is counted; a lost worker or node is an outcome
-too. Images and the states of rungs are in Ray's store; a job itself is small.
+too. Images, a shared network and the states of rungs are in Ray's store; a job itself is small.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -30,6 +30,8 @@ from nas.executors.base import Begun, Epoch, Job, Outcome, Say, Watch, train
 from nas.executors.cluster.nodes import GLANCE, Head, Needs, first_line, nodes
 from nas.executors.execution import Execution
 from nas.executors.logs import log_file, note, speak, written_to
+from nas.shared import checkpoint
+from nas.shared.checkpoint import Checkpoint
 
 TAIL = 2**16  # bytes of a log that are brought back
 REASONS = {  # of Ray's errors, which have a page for each
@@ -40,6 +42,15 @@ REASONS = {  # of Ray's errors, which have a page for each
 Do: TypeAlias = Callable[[Job, Say], Outcome]
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """References to what all jobs need, which a worker follows once: images, and a shared network
+    where there is one."""
+
+    data: Any
+    shared: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +85,8 @@ class RayJobs:
     """As many jobs at once as the cluster has room for, or as `max_concurrent` says.
 
     With `max_concurrent` jobs may wait for room, so that a cluster that grows on demand sees the
-    demand. `logs` is the folder of the trials' logs, `do` what a job is. Raises ClusterError where
-    the cluster's head is lost, or its store is full.
+    demand. `logs` is the folder of the trials' logs, `do` what a job is, `shared` the network that
+    trials are parts of. Raises ClusterError where the cluster's head is lost, or its store is full.
     """
 
     def __init__(
@@ -85,10 +96,13 @@ class RayJobs:
         logs: Path,
         watch: Watch,
         do: Do = train,
+        shared: Checkpoint | None = None,
     ) -> None:
         self._execution, self._logs, self._watch = execution, logs, watch
         self._needs, self._head = Needs.of(execution), Head()
-        self._data = [_put(replace(data, test=None))]
+        self._stored = Stored(
+            _put(replace(data, test=None)), shared and _put(checkpoint.pack(shared))
+        )
         self._do = _put(do)
         options = {"num_cpus": self._needs.cpus, "num_gpus": self._needs.gpus, "max_retries": 0}
         self._run: Any = ray.remote(run).options(**options)
@@ -107,7 +121,7 @@ class RayJobs:
         if job.before and job.before.state:
             state = _put(job.before.state)
             job = replace(job, before=job.before._replace(state=None))
-        stream = self._run.remote(job, state, self._data, self._do)
+        stream = self._run.remote(job, state, self._stored, self._do)
         limit = (self._execution.trial_timeout or inf) * job.patience
         self._busy[stream] = Busy(job.number, limit, job.spent)
 
@@ -182,10 +196,10 @@ class RayJobs:
         return Outcome(number, error=reason, lost=True)
 
 
-def run(job: Job, state: bytes | None, data: Sequence[Any], do: Do) -> Iterator[Any]:
-    """The task: `data` is a list of a reference, which a worker follows once."""
+def run(job: Job, state: bytes | None, stored: Stored, do: Do) -> Iterator[Any]:
+    """The task: a worker says that it has it, that it begins, every epoch, how it ended."""
     yield Taken(torch_version())
-    _take(job.task, data[0])
+    _take(job.task, stored)
     if job.before:
         job = replace(job, before=Rung(job.before.result, state))
     said: SimpleQueue[Begun | Epoch | None] = SimpleQueue()
@@ -200,11 +214,13 @@ def run(job: Job, state: bytes | None, data: Sequence[Any], do: Do) -> Iterator[
         yield Ended(ended.result(), path.read_bytes()[-TAIL:] if path.exists() else b"")
 
 
-def _take(task: Task, data: Any) -> None:
-    """Let this worker train on images of the store, whatever is on its machine's disk."""
+def _take(task: Task, stored: Stored) -> None:
+    """Let this worker use what is in the store, whatever is on its machine's disk."""
     name = task.data, task.data_dir
     if name not in GIVEN:
-        GIVEN[name] = ray.get(data)
+        GIVEN[name] = ray.get(stored.data)
+    if task.shared and task.shared.id not in checkpoint.GIVEN:
+        checkpoint.give(task.shared, ray.get(stored.shared))
 
 
 def _put(value: Any) -> Any:
