@@ -1,4 +1,7 @@
-"""A person's block that kills or hangs a worker, for the tests of executors."""
+"""A person's block that kills or hangs a worker, for the tests of executors.
+
+It has a torch module, whose convolution is applied twice.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,21 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 import nas
 
 FAULTS = Path({folder!r})
+
+
+class Mix(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.once = self.again = nn.Conv2d(channels, channels, 1)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x):
+        return self.norm(self.again(self.once(x).relu()))
 
 
 @nas.block
@@ -35,7 +50,7 @@ class Faulty:
     def __call__(self, x, width, stride):
         if sys.argv[0].endswith("worker.py"):
             take_fault()
-        return x.conv(width, self.kernel, stride)
+        return x.conv(width, self.kernel, stride).module(Mix)
 
 
 def take_fault():

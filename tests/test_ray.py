@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -33,7 +33,7 @@ from nas.gate import Gate
 from nas.journal import Journal
 from nas.latency.device import Device
 from nas.loop import Loop
-from nas.records import Result, read_lines
+from nas.records import Result, Trial, read_lines
 from nas.settings import Settings
 from nas.space_file import load_space
 
@@ -57,7 +57,7 @@ def cluster() -> Iterator[Any]:
     head = {"num_cpus": 0, "resources": {"edge": 1}, "object_store_memory": STORE, **QUIET}
     full = {"_system_config": {"local_fs_capacity_threshold": 0.001}}
     found = cluster_utils.Cluster(initialize_head=True, head_node_args=head | full)
-    found.first = found.add_node(num_cpus=1, include_log_monitor=False)
+    found.node = found.add_node(num_cpus=1, include_log_monitor=False)
     yield found
     found.shutdown()
 
@@ -133,6 +133,14 @@ def test_a_front_of_estimates_is_measured_on_the_node(cluster, quick, tmp_path, 
 # Faults ------------------------------------------------------------------------------------------
 
 
+def lose_node(cluster: Any, hang: Path, search: Future[nas.Run]) -> None:
+    """Once a worker hangs, another node comes, and the one that the worker is on is lost."""
+    while hang.exists() and not search.done():
+        time.sleep(0.05)
+    lost, cluster.node = cluster.node, cluster.add_node(num_cpus=1, include_log_monitor=False)
+    cluster.remove_node(lost, allow_graceful=False)
+
+
 def test_lost_workers_and_nodes_change_no_result(cluster, quick, faulty, tmp_path):
     """The block is nowhere that workers import from but where Ray has unpacked it."""
     settings = {**faulty, "recipe": replace(QUICK["recipe"], epochs=2), "rungs": (1,)}
@@ -142,10 +150,7 @@ def test_lost_workers_and_nodes_change_no_result(cluster, quick, faulty, tmp_pat
     with ThreadPoolExecutor(1) as pool:
         shown = {"progress": seen, "execution": execution}
         search = pool.submit(quick, tmp_path / "run", **settings, **shown)
-        while (tmp_path / "hang").exists() and not search.done():
-            time.sleep(0.05)
-        cluster.add_node(num_cpus=1)  # which goes on with the trial
-        cluster.remove_node(cluster.first, allow_graceful=False)
+        lose_node(cluster, tmp_path / "hang", search)
         run = search.result()
     alone = quick(tmp_path / "alone", **settings)
     assert sorted(facts(run)) == sorted(facts(alone))
@@ -160,6 +165,35 @@ def test_lost_workers_and_nodes_change_no_result(cluster, quick, faulty, tmp_pat
     assert logs.keys() == {f"{number}.log" for number in range(4)}
     assert "trial 3: epoch 2, loss " in logs["3.log"]
     assert "its node was lost" in "".join(logs.values())
+
+
+class Hiding(Seen):
+    """Takes a folder away from where workers could look for it, once trials begin."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def begin(self, trial: Trial, epochs: int) -> None:
+        if self.folder.exists():
+            self.folder.rename(self.folder.with_name("hidden"))
+
+
+def test_a_shared_network_travels_by_the_store(cluster, quick, faulty, tmp_path):
+    """To workers, of which one is killed, and to a node that comes when another one is lost."""
+    run = quick(tmp_path / "run", **faulty, proxy="shared", proxy_time=0.1, trials=1)
+    alone = Path(shutil.copytree(run.path, tmp_path / "alone"))
+    for fault in ("kill", "hang"):
+        (tmp_path / fault).touch()
+    seen, execution = Hiding(run.path / "shared"), Execution(ray=cluster.address)
+    with ThreadPoolExecutor(1) as pool:
+        shown = {"progress": seen, "execution": execution}
+        search = pool.submit(nas.resume, run.path, trials=4, **shown)
+        lose_node(cluster, tmp_path / "hang", search)
+        run = search.result()
+    assert not seen.folder.exists()
+    assert sorted(trial.retries for trial in run.records) == [0, 0, 0, 2]
+    assert sorted(facts(run)) == sorted(facts(nas.resume(alone, trials=4)))
 
 
 def test_a_sweep_whose_driver_is_killed_goes_on_in_series(cluster, spawn, faulty, tmp_path):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import pickle
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +17,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import RECIPE, wait_for
+from conftest import RECIPE, RECIPE_YAML, wait_for
+from faulty import faulty  # noqa: F401 a fixture
 
 import nas
 from nas.cost import cost
@@ -185,8 +189,29 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path):
 
 
 def test_weights_that_were_changed_are_refused(trained):
-    with pytest.raises(InputError, match="expected the shared network 012345, got another"):
-        checkpoint.load(replace(trained, id="012345"))
+    changed = replace(trained, id="012345")
+    with pytest.raises(
+        InputError, match=rf"weights.safetensors: expected .* 012345, got {trained.id}: it is dam"
+    ):
+        checkpoint.load(changed)
+    with pytest.raises(InputError, match=r"from the driver: expected the shared network 012345"):
+        checkpoint.give(changed, checkpoint.pack(trained))
+
+
+def test_a_worker_that_was_given_weights_looks_into_no_folder(trained, monkeypatch):
+    monkeypatch.setattr(checkpoint, "GIVEN", {})
+    here, elsewhere = scored(trained), replace(trained, path="/nowhere")
+    with pytest.raises(InputError, match=r"/nowhere/shared.json: No such file"):
+        checkpoint.load(elsewhere)
+    checkpoint.give(trained, checkpoint.pack(trained))
+    assert replace(scored(elsewhere), seconds=here.seconds) == here
+
+
+def test_weights_do_not_travel_with_a_trial(trained):
+    task = replace(job(Path()).task, shared=trained)
+    arch = TINY.architecture(TINY.sample(random.Random(0)))
+    sent = pickle.dumps(nas.executors.Job(0, arch, task, 0, 1))
+    assert len(sent) < 4_000 < (Path(trained.path) / "weights.safetensors").stat().st_size
 
 
 def scored(trained, number: int = 0) -> nas.records.Result:
@@ -231,6 +256,17 @@ def test_a_search_by_a_shared_network(quick, tmp_path):
     assert len(again.records) == 4 and again.info["task"]["id"] == run.info["task"]["id"]
 
 
+def test_torch_modules_have_weights_of_their_own_which_is_said_once(
+    cli, faulty, quick_flags, tmp_path
+):
+    words = [*quick_flags, "--space", faulty["space"], "--blocks", "faulty_block", "--workers", 1]
+    words += ["--proxy", "shared", "--proxy-time", "1s", "--trials", 2, "--out", tmp_path / "run"]
+    done = cli("search", *words, "--json")
+    assert json.loads(done.out)["states"] == {"complete": 2}, done.err
+    _, after = " ".join(done.err.split()).split("note: Mix in faulty cannot be cut to a width")
+    assert "it is trained for " in after
+
+
 def test_a_full_training_begins_with_its_part_of_a_shared_network(quick, tmp_path):
     run = quick(tmp_path / "run", proxy="shared", proxy_time=0.5, trials=1)
     part, arch = part_of(run.path, run.architecture(0)), run.architecture(0)
@@ -256,6 +292,83 @@ def test_a_search_killed_while_it_trains_goes_on(spawn, quick_flags, tmp_path):
     process.wait()
     run = nas.resume(tmp_path / "run")
     assert [trial.state for trial in run.records] == ["complete"]
+
+
+@pytest.fixture(scope="module")
+def searched(quick, tmp_path_factory) -> Path:
+    """A run by a shared network, to be copied."""
+    out = tmp_path_factory.mktemp("searched") / "run"
+    return quick(out, proxy="shared", proxy_time=0.1, trials=1).path
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def of_another_version(shared: Path) -> None:
+    facts = json.loads((shared / "shared.json").read_text())
+    (shared / "shared.json").write_text(json.dumps(facts | {"format": 0}))
+
+
+def of_another_run(shared: Path) -> None:
+    shutil.rmtree(shared)
+    train(job(shared, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (shutil.rmtree, "shared: expected the shared network ID, of which .* parts, got none; put"),
+        (of_another_run, "shared: expected the shared network ID, of which .* parts, got HEX; put"),
+        (of_another_version, "shared/shared.json: expected format 1, got 0: it was written by"),
+        (lambda shared: cut(shared / "shared.json"), "shared/shared.json: not JSON"),
+        (
+            lambda shared: cut(shared / "weights.safetensors"),
+            "shared/weights.safetensors: expected the shared network ID, got HEX: it is damaged or",
+        ),
+    ],
+    ids=["missing", "another run", "another version", "facts cut", "weights cut"],
+)
+def test_a_run_whose_shared_network_is_not_its_own(damage, message, searched, cli, tmp_path):
+    run = Path(shutil.copytree(searched, tmp_path / "run"))
+    damage(run / "shared")
+    done = cli("search", "--resume", run, "--trials", 2, "--quiet")
+    own = json.loads((searched / "run.json").read_text())["task"]["shared"]
+    expected = message.replace("ID", own).replace("HEX", "[0-9a-f]{12}")
+    assert done.code == 2 and re.match(rf"nas: {run}/{expected}", done.err)
+    assert done.err.count("\n") == 1
+
+
+def test_a_state_that_was_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr("nas.shared.prepare.KEEP", -1.0)
+    here = job(tmp_path / "shared")
+
+    def stop(done, *_):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(here, [].append, stop)
+    for other, message in (
+        (replace(here, seed=1), r"shared.json: seed: expected 1, got 0: it is of another run"),
+        (here, r"state.safetensors: expected the whole state of this training, got one that was"),
+    ):
+        cut(here.folder / "state.safetensors")
+        with pytest.raises(InputError, match=message):
+            train(other)
+    (here.folder / "state.safetensors").unlink()
+    train(here)
+
+
+def test_a_search_that_diverges_says_so_each_time(cli, tmp_path):
+    (tmp_path / "wild.yaml").write_text(RECIPE_YAML.replace("}", ", learning_rate: 1e30}"))
+    run, words = tmp_path / "run", ["--space", "tiny", "--objectives", "accuracy,macs"]
+    words += ["--recipe", tmp_path / "wild.yaml", "--proxy", "shared", "--proxy-time", "1s"]
+    for begun in ([*words, "--out", run], ["--resume", run]):
+        done = cli("search", *begun, "--quiet")
+        assert done.code == 2 and done.err.count("\n") == 1
+        assert "the shared network diverged with learning rate 3e+29 too: the loss" in done.err
+        assert "losses of the epochs before: none" in done.err
 
 
 @pytest.mark.parametrize(
