@@ -172,11 +172,11 @@ class Hiding(Seen):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.folder = folder
+        self.wanted = folder
 
     def begin(self, trial: Trial, epochs: int) -> None:
-        if self.folder.exists():
-            self.folder.rename(self.folder.with_name("hidden"))
+        if self.wanted.exists():
+            self.wanted.rename(self.wanted.with_name("hidden"))
 
 
 def test_a_shared_network_travels_by_the_store(cluster, quick, faulty, tmp_path):
@@ -191,7 +191,7 @@ def test_a_shared_network_travels_by_the_store(cluster, quick, faulty, tmp_path)
         search = pool.submit(nas.resume, run.path, trials=4, **shown)
         lose_node(cluster, tmp_path / "hang", search)
         run = search.result()
-    assert not seen.folder.exists()
+    assert not seen.wanted.exists()
     assert sorted(trial.retries for trial in run.records) == [0, 0, 0, 2]
     assert sorted(facts(run)) == sorted(facts(nas.resume(alone, trials=4)))
 

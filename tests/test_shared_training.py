@@ -21,6 +21,7 @@ from conftest import RECIPE, RECIPE_YAML, wait_for
 from faulty import faulty  # noqa: F401 a fixture
 
 import nas
+from nas import executors
 from nas.cost import cost
 from nas.errors import InputError
 from nas.evaluate import Task, cached_data, climb
@@ -210,7 +211,7 @@ def test_a_worker_that_was_given_weights_looks_into_no_folder(trained, monkeypat
 def test_weights_do_not_travel_with_a_trial(trained):
     task = replace(job(Path()).task, shared=trained)
     arch = TINY.architecture(TINY.sample(random.Random(0)))
-    sent = pickle.dumps(nas.executors.Job(0, arch, task, 0, 1))
+    sent = pickle.dumps(executors.Job(0, arch, task, 0, 1))
     assert len(sent) < 4_000 < (Path(trained.path) / "weights.safetensors").stat().st_size
 
 
