@@ -97,7 +97,7 @@ def read_facts(folder: Path, layout: Layout | None = None) -> dict[str, Any] | N
             f"{folder / FACTS}: expected format {FORMAT}, got {facts.get('format')!r}: it was "
             "written by another version; train it again in another folder"
         )
-    if layout and facts["layout"] != layout.to_dict():
+    if layout and facts.get("layout") != layout.to_dict():
         raise InputError(
             f"{folder / FACTS}: it is of another space, or of another version of its blocks; "
             "train it again in another folder"
