@@ -4,23 +4,33 @@ The search's own model, a Gaussian process on what `nas.encoding` makes of a net
 seed's full training of some random networks and predicts 1,000 others'. Intervals are over 40 draws
 of the networks that it sees. `activations` adds that count to the size of a network, which a
 network's width and depth tell already. Seconds stay empty: full trainings took their authors hours.
+
+With a shared network it is `nas.expected`, on the 200 networks that proxy_shared.jsonl has the
+losses of, for each of its seeds; the others of the 200 are predicted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
 from proxy import KEYS, Network, counts, networks, tau, write
+from proxy_shared import LOG
 
 from nas.cost import cost
-from nas.encoding import encoder
+from nas.encoding import Row, encoder
+from nas.expected import FEWEST, expect
+from nas.records import read_lines
 from nas.samplers.surrogate import GaussianProcess, Warp, fit, start
 from nas.space import Candidate
 from nas.space_file import load_space
 
 DRAWS, SEEN = 40, (5, 10, 20, 40, 80)
+SHARED = "epochs=31"  # the lines of proxy_shared.jsonl
+SCORED = "expected, from a shared network's losses"
+COUNT = {"prediction": 1000, "prediction, with activations": 1000, SCORED: 200}
 
 
 def scaled(columns: np.ndarray) -> np.ndarray:
@@ -29,10 +39,16 @@ def scaled(columns: np.ndarray) -> np.ndarray:
     return (columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1) / spread.size**0.5
 
 
+@cache
+def encoded(judged: tuple[Network, ...]) -> list[Row]:
+    """What the search's model sees of networks."""
+    encode = encoder(load_space("nas_bench_macro").bind(resolution=32, classes=10))
+    return [encode(Candidate({}, n.arch, cost(n.arch))) for n in judged]
+
+
 def features(judged: tuple[Network, ...], activations: bool) -> tuple[np.ndarray, np.ndarray]:
     """(networks, columns) of numbers, and the group of each column."""
-    encode = encoder(load_space("nas_bench_macro").bind(resolution=32, classes=10))
-    rows = [encode(Candidate({}, n.arch, cost(n.arch))) for n in judged]
+    rows = encoded(judged)
     size, form = (np.array(group, dtype=float) for group in zip(*rows, strict=True))
     if activations:
         size = np.column_stack([size, np.log2(counts("activations", judged))])
@@ -57,20 +73,44 @@ def taus(seen: int, activations: bool) -> Iterator[tuple[float, float]]:
         yield tau(found, real), tau(found[best], real[best])
 
 
+def together(seen: int) -> Iterator[tuple[float, float]]:
+    """τ as of `taus`, of a shared network's losses and some full trainings."""
+    logged = [e for e in read_lines(LOG) if e["way"] == SHARED and e["part"] == "judge"]
+    for entry in logged:
+        judged = networks("judge", len(entry["loss"]))
+        scores = [float(np.exp(-loss)) for loss in entry["loss"]]
+        truth = np.array([network.accuracy for network in judged])
+        for draw in range(DRAWS // 4):
+            order = np.random.default_rng(draw).permutation(len(judged))
+            told = {int(i): judged[i].accuracies[0] / 100 for i in order[:seen]}
+            found = expect(encoded(judged), scores, told)
+            if found:
+                guess, real = found.accuracy[order[seen:]], truth[order[seen:]]
+                best = real >= np.median(real)
+                yield tau(guess, real), tau(guess[best], real[best])
+
+
 def line(seen: int, activations: bool) -> dict[str, Any]:
-    found = np.array(list(taus(seen, activations)))
-    low, high = np.quantile(found, (0.025, 0.975), axis=0)
     name = "prediction, with activations" if activations else "prediction"
-    facts = {"way": f"model of {seen} full trainings", "score": name, "part": "judge"}
+    return row(f"model of {seen} full trainings", name, np.array(list(taus(seen, activations))))
+
+
+def row(way: str, name: str, found: np.ndarray) -> dict[str, Any]:
+    """The mean of τ and its interval over draws, (draws, 2)."""
+    low, high = np.quantile(found, (0.025, 0.975), axis=0)
+    facts = {"way": way, "score": name, "part": "judge"}
     figures = {}
     for i, key in enumerate(KEYS):
         values = {key: found[:, i].mean(), f"{key}_low": low[i], f"{key}_high": high[i]}
         figures |= {k: round(float(v), 3) for k, v in values.items()}
-    return {**facts, "networks": 1000, **figures}
+    return {**facts, "networks": COUNT[name], **figures}
 
 
 def main() -> None:
-    write("model", [line(seen, more) for seen in SEEN for more in (False, True)])
+    rows = [line(seen, more) for seen in SEEN for more in (False, True)]
+    for seen in (FEWEST, *SEEN[:-1]):
+        rows.append(row(f"model of {seen} full trainings", SCORED, np.array([*together(seen)])))
+    write("model", rows)
 
 
 if __name__ == "__main__":

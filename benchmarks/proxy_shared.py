@@ -5,7 +5,7 @@
 trains a shared network of the space nas_bench_macro, on the 8,000 training images of CIFAR-10's
 first 10,000 at 16 pixels, and scores the first 100 networks of the part `tune` on the other 2,000:
 a line in proxy_shared.jsonl. `folder=DIR` keeps the network, and takes the one that is there.
-Without arguments it writes the table of all lines.
+Without arguments it writes the table of all lines, and draws τ against minutes.
 
 Times are the processor's, of all threads: `minutes` of training in all, `seconds` a network.
 """
@@ -21,8 +21,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
+import numpy as np
 import torch
-from proxy import line, networks, write
+from proxy import KEYS, line, networks, write
 
 from nas.evaluate import Task, cached_data, climb
 from nas.recipe import Recipe
@@ -94,7 +96,34 @@ def main(arguments: Sequence[str]) -> None:
         with tempfile.TemporaryDirectory() as temporary:
             entry = measure(part, int(count), folder=Path(folder or temporary), **read)
         append_line(LOG, json.dumps(entry))
-    write("shared", [row for entry in read_lines(LOG) for row in lines(entry)])
+    entries = read_lines(LOG)
+    write("shared", [row for entry in entries for row in lines(entry)])
+    plot([entry for entry in entries if entry["part"] == "judge"])
+
+
+def plot(entries: Sequence[dict[str, Any]]) -> None:
+    """τ by the loss against the minutes of training, a point a shared network."""
+    figure, axes = plt.subplots(figsize=(5, 3.4), layout="constrained")
+    for key, label in zip(KEYS, ("all networks", "better half"), strict=True):
+        points = [
+            (minutes_of(e, entries), row[key])
+            for e in entries
+            for row in lines(e)
+            if row["score"] == "loss"
+        ]
+        means = {at: np.mean([tau for x, tau in points if x == at]) for at, _ in sorted(points)}
+        color = axes.plot([*means], [*means.values()], lw=1)[0].get_color()
+        axes.plot(*zip(*points, strict=True), "o", ms=3, color=color, label=label)
+    axes.set(xlabel="minutes of training on two cores", ylabel="Kendall's τ, by the loss")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(LOG.with_suffix(".png"), dpi=110)
+
+
+def minutes_of(entry: dict[str, Any], entries: Sequence[dict[str, Any]]) -> float:
+    """Half of the processor's minutes, in the mean over the networks that were trained alike."""
+    alike = [e["minutes"] for e in entries if e["way"] == entry["way"] and e["minutes"]]
+    return float(np.mean(alike)) / 2
 
 
 if __name__ == "__main__":
