@@ -9,7 +9,9 @@ r trainings,
     error² = a (1 − a) / n + s² / r          n' = a (1 − a) / error²
 
 the same distribution of n' images instead of n holds both. All networks are scored on the same
-images, so that the difference of two is surer than this says.
+images, so that the difference of two is surer than this says. Where a run ranks by another score
+(`nas.scores`), that is meant: a mean probability is surer than an accuracy of equal size, and what
+was counted on no images at all has no noise.
 
 *Latency.* Its measurement gives a 95 % interval, taken as that of a log-normal distribution.
 Counts are exact.
@@ -29,7 +31,7 @@ import pandas as pd
 from scipy.stats import beta
 
 from nas.budget import Budget
-from nas.metrics import METRICS
+from nas.metrics import METRICS, SCORE
 
 DRAWS = 4000
 LEVEL = 0.95
@@ -45,8 +47,11 @@ Index = npt.NDArray[np.intp]
 
 
 def interval(accuracy: Array, images: Array) -> tuple[Array, Array]:
-    """Bounds of the 95 % intervals of accuracies counted on so many images (Jeffreys)."""
-    a, b = _beta(accuracy, images)
+    """Bounds of the 95 % intervals of accuracies counted on so many images (Jeffreys).
+
+    NaN where they were counted on none.
+    """
+    a, b = _beta(accuracy, np.where(images > 0, images, np.nan))
     tail = (1 - LEVEL) / 2
     return beta.ppf(tail, a, b), beta.ppf(1 - tail, a, b)
 
@@ -56,9 +61,10 @@ def _beta(accuracy: Array, images: Array) -> tuple[Array, Array]:
 
 
 def effective_images(accuracy: Array, images: Array, repeats: Array, variance: float) -> Array:
-    """n', the images that would leave the error of `repeats` trainings on `images`."""
-    counted = np.maximum(accuracy * (1 - accuracy), 0.25 / images)  # never certain at 0 or 1
-    return np.asarray(counted / (counted / images + variance / repeats))
+    """n', the images that would leave the error of `repeats` trainings on `images`; 0 of none."""
+    some = np.maximum(images, 1)
+    counted = np.maximum(accuracy * (1 - accuracy), 0.25 / some)  # never certain at 0 or 1
+    return np.where(images > 0, counted / (counted / some + variance / repeats), 0.0)
 
 
 def seed_variance(accuracies: pd.Series, networks: pd.Series) -> float:
@@ -70,27 +76,34 @@ def seed_variance(accuracies: pd.Series, networks: pd.Series) -> float:
 
 
 def merge_repeats(table: pd.DataFrame) -> pd.DataFrame:
-    """The complete rows, one a network: its mean accuracy over `repeats` trainings.
+    """The complete rows, one a network: its mean score and accuracy over `repeats` trainings.
 
     Trainings of one network differ by their seed; a result that a run took from another is the
-    same training. Adds `accuracy_low` and `accuracy_high`, the 95 % interval, and `images`, n'.
+    same training. Adds what `with_intervals` adds.
     """
     trained = table.drop_duplicates(["id", "seed"])
-    variance = seed_variance(trained["accuracy"], trained["id"])
-    groups = trained.groupby("id")["accuracy"]
+    variance = seed_variance(trained[SCORE], trained["id"])
+    groups = trained.groupby("id")
     found = trained.drop_duplicates("id").reset_index(drop=True)
-    found["accuracy"] = found["id"].map(groups.mean())
+    for column in (SCORE, "accuracy"):
+        found[column] = found["id"].map(groups[column].mean())
     found["repeats"] = found["id"].map(groups.size())
     return with_intervals(found, variance)
 
 
 def with_intervals(table: pd.DataFrame, variance: float = 0.0) -> pd.DataFrame:
-    """The table with the accuracies' 95 % intervals and the `images` n' that they are of."""
-    accuracy, images = table["accuracy"].to_numpy(float), table["validation_size"].to_numpy(float)
+    """The table with 95 % intervals, from `score_low` to `score_high` and of accuracies likewise.
+
+    `images` are the n' that those of the scores are of.
+    """
+    images = table["validation_size"].to_numpy(float)
     repeats = np.asarray(table["repeats"] if "repeats" in table else np.ones(len(table)), float)
-    known = effective_images(accuracy, images, repeats, variance)
-    low, high = interval(accuracy, known)
-    return table.assign(accuracy_low=low, accuracy_high=high, images=known)
+    for column in ("accuracy", SCORE):
+        shares = table[column].to_numpy(float)
+        known = effective_images(shares, images, repeats, variance)
+        low, high = interval(shares, known)
+        table = table.assign(**{f"{column}_low": low, f"{column}_high": high})
+    return table.assign(images=known)
 
 
 def percent(chance: float) -> str:
@@ -107,8 +120,9 @@ def draw(table: pd.DataFrame, budget: Budget, x: str, *, seed: int = 0) -> Draws
     """Accuracies and costs `x` of the rows of `with_intervals`, as they may be."""
     count = int(min(DRAWS, max(1, CELLS // max(len(table), 1))))
     rng = np.random.default_rng(seed)
-    a, b = _beta(table["accuracy"].to_numpy(float), table["images"].to_numpy(float))
-    accuracy = rng.beta(a, b, (count, len(table)))
+    score, images = table[SCORE].to_numpy(float), table["images"].to_numpy(float)
+    drawn = rng.beta(*_beta(score, images), (count, len(table)))
+    accuracy = np.where(images > 0, drawn, score)
     names = {x, *(name for name, _ in budget.limits)}
     costs = {name: _costs(table, name, count, rng) for name in sorted(names)}
     return Draws(costs[x], accuracy, _within(costs, budget))
@@ -118,7 +132,7 @@ def point(table: pd.DataFrame, budget: Budget, x: str) -> Draws:
     """The same rows as they were measured: one draw."""
     names = {x, *(name for name, _ in budget.limits)}
     costs = {name: table[METRICS[name].column].to_numpy(float)[None] for name in names}
-    return Draws(costs[x], table["accuracy"].to_numpy(float)[None], _within(costs, budget))
+    return Draws(costs[x], table[SCORE].to_numpy(float)[None], _within(costs, budget))
 
 
 def _costs(table: pd.DataFrame, name: str, count: int, rng: np.random.Generator) -> Array:
@@ -139,7 +153,7 @@ def _within(costs: Mapping[str, Array], budget: Budget) -> Mask:
 
 
 class Draws:
-    """(draws, networks) matrices of a cost and of accuracies; `within`: inside the budget.
+    """(draws, networks) matrices of a cost and of accuracies (the scores); `within`: the budget.
 
     `front` says which networks no other of the same draw, inside the budget, dominates.
     """

@@ -16,13 +16,14 @@ from nas.budget import Budget
 from nas.evaluate import Task
 from nas.executors import Job, Outcome
 from nas.metrics import METRICS
+from nas.proxies.batch import IMAGES
 from nas.recipe import PRESETS, Recipe
 from nas.records import COMPLETE, FAILED, Trial
 
 LONGER = 3  # times the search's own epochs, where these are more than the preset's
 FEW = 3  # are confirmed where nobody asks for a number
 SHARE = 0.25  # of the search's time, that these few may take
-TRAINING = 4  # times what a part of a shared network takes to be scored, for as many images
+TRAINING = 4  # times what a network takes to be scored at once, for as many images
 
 
 def confirming(recipe: Recipe) -> Recipe:
@@ -42,8 +43,8 @@ def candidates(
 ) -> list[Trial]:
     """The complete trials within the budget that fall least short of the front, best first.
 
-    A trial falls short by what the most accurate one that costs no more has on it; the front's own
-    by nothing, of these the more accurate come first.
+    A trial falls short by what the highest score of those that cost no more has on it; the front's
+    own by nothing, of these the higher come first.
     """
     done = [t for t in trials if t.state == COMPLETE and t.result and t.within(budget)]
     costs = [name for name in objectives if not METRICS[name].maximise]
@@ -62,8 +63,8 @@ def predicted(trial: Trial, task: Task, images: int) -> float:
         return inf
     long = confirming(task.recipe)
     steps, seconds = long.epochs * min(long.subset, images), trial.result.seconds
-    if task.shared:
-        return seconds * TRAINING * steps / trial.result.validation_size
+    if task.at_once:
+        return seconds * TRAINING * steps / (trial.result.validation_size or IMAGES)
     return seconds * steps / (task.recipe.epochs * min(task.recipe.subset, images))
 
 
@@ -74,10 +75,10 @@ def longer(trial: Trial, task: Task) -> Job:
     return Job(
         trial.number,
         trial.architecture,
-        replace(task, recipe=recipe, shared=None),
+        replace(task, recipe=recipe, shared=None, untrained=None),
         trial.seed,
         recipe.epochs,
-        patience=inf if task.shared else longer_by,
+        patience=inf if task.at_once else longer_by,
     )
 
 

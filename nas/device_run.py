@@ -93,9 +93,9 @@ def regions(run: DeviceRun, seed: int = 0) -> list[Region]:
     limit = dict(run.budget.limits).get("latency", max([*sample, *done["latency_ms"]]))
     chance = run.info["hypervolume_reference"]["accuracy"]
     fastest = min([*sample, *found["latency_ms"]])
-    points = zip(found["latency_ms"], found["accuracy"].clip(lower=chance), strict=True)
-    # Slower networks show what accuracy can be had; the best one's error stands for a little more.
-    top = max([chance, *(done["accuracy"] + done["accuracy_error"])])
+    points = zip(found["latency_ms"], found["score"].clip(lower=chance), strict=True)
+    # Slower networks show what score can be had; the best one's error stands for a little more.
+    top = max([chance, *(done["score"] + done["score_error"])])
     return [
         _region(left, right, done["latency_ms"], sample)
         for left, right in pairwise([(fastest, chance), *points, (limit, top)])

@@ -33,6 +33,7 @@ from nas.metrics import ALIASES
 from nas.mirror import Mirror
 from nas.prior import Clock, check_prior, prior_trials
 from nas.progress import Both, Facts, Progress
+from nas.proxies.untrained import Untrained
 from nas.recipe import Recipe
 from nas.records import (
     LOGS,
@@ -53,6 +54,7 @@ from nas.records import (
     write_json,
 )
 from nas.run import Run
+from nas.scores import SCORES
 from nas.settings import Settings, machine, versions
 from nas.shared.checkpoint import check_same
 from nas.space import RESOLUTION, Candidate, Params, Space, proxy_side
@@ -104,10 +106,11 @@ def search(
     task, whose results are taken over; `blocks`: names of the modules that register blocks of
     one's own; `backend`,
     `threads`: what a network is timed by; `latency_table`: the file of a device's table, which
-    estimates instead, and `force_table` where it is of another device; `proxy`: alone, shared or
-    auto (`nas.settings.PROXY`), `proxy_time` the seconds of training a shared network; `out`: the
-    run's folder, by default results/<space>-<time>; `storage`: an Optuna storage that mirrors the
-    trials, a database's URL or a journal file; `execution`: where trials run, and how many at once.
+    estimates instead, and `force_table` where it is of another device; `proxy`: alone, shared,
+    zero-cost or auto (`nas.settings.PROXY`), `proxy_time` the seconds of training a shared network;
+    `out`: the run's folder, by default results/<space>-<time>; `storage`: an Optuna storage that
+    mirrors the trials, a database's URL or a journal file; `execution`: where trials run, and how
+    many at once.
     Raises InputError before anything is written.
     """
     execution = execution or Execution()
@@ -221,6 +224,7 @@ class Search:
             settings.resolution,
             settings.device,
         )
+        self.score = SCORES[settings.way]
         self.timed = settings.timed
         self._engine: Any = {"backend": settings.backend, "threads": settings.threads}
         here = (place.elsewhere.device if place.elsewhere else Device.here)(**self._engine)
@@ -230,6 +234,8 @@ class Search:
         self.info = info or {}
         if info and info["task"]["data_id"] != self.data.id:
             raise InputError(f"{folder}: the data {settings.data!r} is not what the run began with")
+        if info:
+            self._take_up_task()
         if info and self.timed and not self.table and (began := info["machine"]["cpu"]) != here.cpu:
             raise InputError(
                 f"{folder}: its latencies are of {began}, this machine is {here.cpu}; go on there"
@@ -281,14 +287,22 @@ class Search:
 
     def _prepare(self) -> None:
         """Check that the search can be done, and fix what all its trials share."""
-        settings, classes = self.settings, len(self.data.classes)
+        settings, worst = self.settings, self.score.worst(len(self.data.classes))
         check_prior(settings.prior, self.task)
         check_budget(self.space, self.budget, settings.seed)
+        if settings.way == "zero-cost":
+            self._compare_untrained()
         self.info = {
             "format": FORMAT,
             "space": self.space.name,
             "settings": asdict(settings),
-            "task": {"id": self.task.id, "data_id": self.data.id, "classes": self.data.classes},
+            "task": {
+                "id": self.task.id,
+                "data_id": self.data.id,
+                "classes": self.data.classes,
+                "proxy": settings.way,
+                "untrained": self.task.untrained and asdict(self.task.untrained),
+            },
             "command": [public(word) for word in sys.argv],
             "versions": versions(),
             "machine": machine(),
@@ -301,8 +315,31 @@ class Search:
         if "latency" in self.budget:
             check_latency(self.gate)
         self.info["hypervolume_reference"] = hypervolume_reference(
-            self.gate, settings.objectives, classes, settings.seed
+            self.gate, settings.objectives, worst, settings.seed
         )
+
+    def _compare_untrained(self) -> None:
+        """Score random networks, among which those of the search have their standing."""
+        from nas.proxies.scoring import untrained  # only where it is asked for
+
+        self.progress.say(
+            "note: scores of untrained networks are no accuracies, and order networks no better "
+            "than counting their activations; --confirm N trains N of the front"
+        )
+        found = untrained(self.gate, self.task, self.settings.seed)
+        self.task = replace(self.task, untrained=found)
+
+    def _take_up_task(self) -> None:
+        """What scores a run's networks is what it was when the run began."""
+        task = self.info["task"]
+        began = task.get("proxy", "alone")  # earlier versions ranked all by accuracy
+        if began != self.settings.way:
+            raise InputError(
+                f"{self.folder}: its trials are ranked by {SCORES[began].label}, new ones would be "
+                f"by {self.score.label}; expected a new search"
+            )
+        if known := task.get("untrained"):
+            self.task = replace(self.task, untrained=Untrained(**known))
 
     def _mirror(self) -> None:
         """Mirror the trials where that was asked for, now or when the run began.
@@ -369,7 +406,7 @@ class Search:
             self.settings = replace(self.settings, proxy="alone")
         else:
             self.task = replace(self.task, shared=found)
-        self.info["settings"]["proxy"] = self.settings.proxy
+        self.info["settings"]["proxy"] = self.info["task"]["proxy"] = self.settings.proxy
         shared = self.task.shared
         self.info["task"] |= {"id": self.task.id, "shared": shared and shared.id}
         write_json(self.folder / "run.json", self.info)
@@ -412,10 +449,10 @@ class Search:
 
     def _tell_of_validation(self) -> None:
         images = len(self.data.validation)
-        if (apart := told_apart(0.5, images)) > COARSE:
+        if self.score.counted and (apart := told_apart(0.5, images)) > COARSE:
             self.progress.say(
-                f"note: {images} validation images tell accuracies about 50% apart that differ by "
-                f"{100 * apart:.0f} points or more: few to rank by"
+                f"note: {images} validation images tell {self.score.plural} about 50% apart that "
+                f"differ by {100 * apart:.0f} points or more: few to rank by"
             )
 
     def _tell_of_prior(self) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from torch import nn
 
@@ -23,6 +23,7 @@ from nas.data import Data, Images, load_data, resized
 from nas.graph import Graph
 from nas.latency.lock import together
 from nas.net import build, seeded, threads
+from nas.proxies.untrained import Untrained
 from nas.recipe import Recipe
 from nas.records import Result
 from nas.shared.checkpoint import Checkpoint
@@ -33,12 +34,26 @@ from nas.verify import verify
 GIVEN: dict[tuple[str, str | None], Data] = {}  # data that a worker gets from its driver
 
 
+class AtOnce(Protocol):
+    """What scores a network without training it; `id` is part of a task's."""
+
+    @property
+    def id(self) -> str: ...
+
+    def score(
+        self, network: Architecture | Graph, task: Task, on_begin: Callable[[], None]
+    ) -> Result:
+        """The result of a network; `on_begin` as of `climb`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """What accuracy means in a run: data, recipe and the deployed resolution in pixels.
 
     `data_id` is the content's hash, so that two names of the same images are one task. With
-    `shared`, an accuracy is that of a part of this shared network, and nothing is trained.
+    `shared`, networks are judged as parts of this shared network, with `untrained` as they are
+    before any training, and nothing is trained.
     """
 
     data: str
@@ -48,13 +63,19 @@ class Task:
     resolution: int = RESOLUTION
     device: str = "cpu"
     shared: Checkpoint | None = None
+    untrained: Untrained | None = None
 
     @property
     def id(self) -> str:
         """Twelve hex digits of what an accuracy depends on besides architecture and seed."""
         facts = [self.data_id, asdict(self.recipe), self.resolution]
-        facts += [self.shared.id] if self.shared else []
+        facts += [self.at_once.id] if self.at_once else []
         return hashlib.blake2b(json.dumps(facts).encode(), digest_size=6).hexdigest()
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        """What scores networks without a training of each, None where each is trained alone."""
+        return self.shared or self.untrained
 
 
 def evaluate(
@@ -90,13 +111,11 @@ def climb(
     """Train up to so many of the recipe's epochs, from the rung `before`; raises as `evaluate`.
 
     By rungs or at once, a training is the same to the bit on the CPU. At the end of the recipe
-    there is no state. With a shared network there is one rung, and no training. `on_begin` is
-    called when nobody measures a latency any more, for which this may have waited.
+    there is no state. What is scored at once has one rung, and no training. `on_begin` is called
+    when nobody measures a latency any more, for which this may have waited.
     """
-    if task.shared:
-        from nas.shared.scoring import score_part  # which builds on this module
-
-        return Rung(score_part(network, task, on_begin), None)
+    if task.at_once:
+        return Rung(task.at_once.score(network, task, on_begin), None)
     data = cached_data(task.data, task.data_dir)
     side = proxy_side(network.input[1], task.resolution, task.recipe.proxy_resolution)
     train_images, validation = proxy_images(task, side)
@@ -108,17 +127,18 @@ def climb(
         if before and before.state:
             training.load(before.state)
         training.advance(epochs, on_epoch)
-        accuracy, cross_entropy, _ = score(module, validation, data, device=task.device)
-    if not math.isfinite(cross_entropy):  # the last step's weights, which no loss has seen
-        raise Diverged(f"the validation loss is {cross_entropy}")
+        found = score(module, validation, data, device=task.device)
+    if not math.isfinite(found.cross_entropy):  # the last step's weights, which no loss has seen
+        raise Diverged(f"the validation loss is {found.cross_entropy}")
     earlier = before.result if before else None
     result = Result(
-        accuracy=accuracy,
-        cross_entropy=cross_entropy,
+        accuracy=found.accuracy,
+        cross_entropy=found.cross_entropy,
         validation_size=len(validation),
         curve=tuple(training.curve),
-        rungs=(*(earlier.rungs if earlier else ()), (epochs, accuracy)),
+        rungs=(*(earlier.rungs if earlier else ()), (epochs, found.accuracy)),
         seconds=time.perf_counter() - started + (earlier.seconds if earlier else 0.0),
+        probability=found.probability,
     )
     return Rung(result, training.save() if epochs < task.recipe.epochs else None)
 

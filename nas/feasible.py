@@ -85,13 +85,13 @@ def _device(gate: Gate) -> str:
 
 
 def hypervolume_reference(
-    gate: Gate, objectives: Sequence[str], classes: int, seed: int
+    gate: Gate, objectives: Sequence[str], worst: float, seed: int
 ) -> dict[str, float]:
-    """Chance accuracy, and each cost's limit or the largest of a sample within the budget."""
+    """The `worst` score, and each cost's limit or the largest of a sample within the budget."""
     sample = random_candidates(gate.space, SAMPLE, seed)
     allowed = [c for c in sample if excess_of(gate.budget, c) <= 0] or sample
     largest = max(allowed, key=lambda c: c.cost.macs + c.cost.traffic)
-    found = {"accuracy": 1 / classes}
+    found = {"accuracy": worst}
     for name in objectives:
         if name in gate.budget:
             found[name] = gate.budget[name]

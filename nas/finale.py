@@ -21,10 +21,11 @@ from nas.executors import Executor, Job, Outcome, all_of
 from nas.graph import Graph
 from nas.latency import Latency
 from nas.loop import seed_of
-from nas.metrics import METRICS, plural
+from nas.metrics import plural
 from nas.progress import Progress
 from nas.records import BASELINES, CONFIRMED, FINAL, Trial, append_line, read_lines, read_trials
 from nas.run import Run
+from nas.scores import in_words
 from nas.settings import Settings
 
 
@@ -138,9 +139,8 @@ def said(before: Trial, after: Trial) -> str:
     what = after.name or f"trial {after.number}"
     if after.result is None:
         return f"{what}: {after.error}"
-    accuracy = METRICS["accuracy"].format
-    text = f"{what}: accuracy {accuracy(after.result.accuracy)}"
+    text = f"{what}: {in_words(after.result.score, after.result.accuracy)}"
     if before.result is None:
         return text
-    epochs = len(after.result.curve)
-    return f"{text} after {epochs} epochs, {accuracy(before.result.accuracy)} in the search"
+    earlier = in_words(before.result.score, before.result.accuracy).removeprefix("accuracy ")
+    return f"{text} after {len(after.result.curve)} epochs, {earlier} in the search"

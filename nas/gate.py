@@ -93,7 +93,7 @@ class Gate:
             return self._first(self._listed(rng))
         for walk in range(WALKS):
             start = params if params and walk == 0 else self.space.sample(rng)
-            feasible = self._feasible(start, rng)
+            feasible = self.feasible(start, rng)
             if feasible is not None and (found := self._walk(feasible, rng)):
                 return found
         raise SpaceExhausted(f"no unseen architecture was found in {WALKS * STEPS} tries")
@@ -109,8 +109,11 @@ class Gate:
         rng.shuffle(settings)
         return settings
 
-    def _feasible(self, params: Params, rng: random.Random) -> Params | None:
-        """Change one parameter at a time for the least excess, until within the budget."""
+    def feasible(self, params: Params, rng: random.Random) -> Params | None:
+        """Change one parameter at a time for the least excess, until within the budget.
+
+        None where no change helps. No latency is measured for it.
+        """
         excess = self._excess(params)
         while excess > 0:
             steps = (self.space.neighbour(params, rng) for _ in range(STEPS))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 COUNTS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
 BYTES = {"B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9}
 BYTES |= {"KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
+SCORE = "score"  # the column of what a search ranks by
 MILLISECONDS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
 
 
@@ -41,7 +42,7 @@ def plural(count: int, word: str) -> str:
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", "accuracy", "validation accuracy", maximise=True),
+        Metric("accuracy", SCORE, "validation accuracy", maximise=True),  # or nas.scores has it
         Metric("latency", "latency_ms", "latency (ms)", MILLISECONDS),
         Metric("macs", "macs", "multiply–accumulates", COUNTS),
         Metric("params", "params", "parameters", COUNTS),

@@ -188,6 +188,7 @@ def _attributes(trial: Trial) -> dict[str, Any]:
         **trial.cost,
         "epochs": len(result.curve) if result else None,
         "validation_size": result.validation_size if result else None,
+        "accuracy": result.accuracy if result and result.accuracy != result.score else None,
         "latency_ms": latency.get("latency_ms"),
         "latency_source": latency.get("source"),
         "source": trial.source,

@@ -47,8 +47,11 @@ def hypervolume(points: Points, reference: Sequence[float], maximise: Sequence[b
 
 
 def standard_error(accuracy: float, images: int) -> float:
-    """Standard error of an accuracy counted on so many images (binomial)."""
-    return float(np.sqrt(max(accuracy * (1 - accuracy), 0.0) / max(images, 1)))
+    """Standard error of an accuracy counted on so many images (binomial); 0 where on none.
+
+    Of a mean of probabilities p it is an upper bound, as their variance is at most p (1 - p).
+    """
+    return float(np.sqrt(max(accuracy * (1 - accuracy), 0.0) / images)) if images else 0.0
 
 
 def maximised(objectives: Sequence[str]) -> list[bool]:

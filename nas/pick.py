@@ -12,14 +12,15 @@ import pandas as pd
 from nas.budget import Budget
 from nas.certainty import Array, Draws, draw, merge_repeats, percent, point
 from nas.errors import InputError
-from nas.metrics import METRICS
+from nas.metrics import METRICS, SCORE
 from nas.records import COMPLETE
 from nas.run import Run
+from nas.scores import SCORES, Score
 
 OFTEN = 0.05  # share of the draws from which on another pick is worth naming
 RULES = {
     "knee": "stands highest above the straight line from the front's cheapest network to its best",
-    "best": "is the most accurate",
+    "best": "is the {most}",
     "fastest": "has the lowest {x}",
 }
 
@@ -31,7 +32,7 @@ class Pick:
     `front` has a row a network, see `assess`; `row` is the pick's and `cheaper` that of the next
     cheaper one, if any. `chances` are the probabilities of networks to be what the rule would pick
     were everything known, from the likeliest on; `better` is that of being more accurate than
-    `cheaper`.
+    `cheaper`. `score` is what accuracy means here.
     """
 
     rule: str
@@ -41,6 +42,7 @@ class Pick:
     cheaper: pd.Series | None
     better: float | None
     chances: dict[str, float]
+    score: Score
 
     @property
     def network(self) -> str:
@@ -49,7 +51,7 @@ class Pick:
     @property
     def why(self) -> str:
         """The rule, for a person."""
-        rule = RULES[self.rule].format(x=self.x)
+        rule = RULES[self.rule].format(x=self.x, most=self.score.most)
         return f"of {len(self.front)} networks on the front it {rule}"
 
     @property
@@ -61,7 +63,7 @@ class Pick:
         others = [f"{network} with {percent(chance)}" for network, chance in chances.items()]
         text += f" ({', '.join(others[:3])})" if others else ""
         if self.cheaper is not None:
-            text += f"; more accurate than the next cheaper, {self.cheaper['network']}, "
+            text += f"; {self.score.more} than the next cheaper, {self.cheaper['network']}, "
             text += f"with {percent(self.better or 0.0)}"
         return text
 
@@ -89,13 +91,18 @@ def check_comparable(runs: Sequence[Run], x: str) -> None:
     for run in runs[1:]:
         both = f"{runs[0].path} and {run.path}"
         if run.info["task"]["id"] != runs[0].info["task"]["id"]:
-            raise InputError(f"{both}: expected equal data, recipe and resolution")
+            raise InputError(f"{both}: expected equal data, recipe and resolution{_else(run)}")
         if run.budget != runs[0].budget:
             raise InputError(f"{both}: expected equal budgets; --budget gives them one")
         if run.device != runs[0].device and (x == "latency" or "latency" in run.budget):
             raise InputError(
                 f"{both}: expected latencies of one device; --latency-table FILE estimates them"
             )
+
+
+def _else(run: Run) -> str:
+    """What else must be equal where a run's scores are of no trainings."""
+    return "" if run.score == SCORES["alone"] else f"; scores of {run.score.of} are a run's own"
 
 
 def assess(table: pd.DataFrame, budget: Budget, x: str, *, seed: int = 0) -> pd.DataFrame:
@@ -114,12 +121,20 @@ def _assessed(known: pd.DataFrame, budget: Budget, x: str, drawn: Draws) -> pd.D
 
 def _known(table: pd.DataFrame, budget: Budget, x: str) -> pd.DataFrame:
     columns = [METRICS[name].column for name in (x, *(name for name, _ in budget.limits))]
-    known = table.dropna(subset=["accuracy", *columns])
+    known = table.dropna(subset=[SCORE, *columns])
     return known.sort_values(columns[0], kind="stable").reset_index(drop=True)
 
 
-def pick(table: pd.DataFrame, budget: Budget, x: str, rule: str, *, seed: int = 0) -> Pick | None:
-    """Pick from `candidates` within a budget; None where nothing is within."""
+def pick(
+    table: pd.DataFrame,
+    budget: Budget,
+    x: str,
+    rule: str,
+    *,
+    seed: int = 0,
+    score: Score = SCORES["alone"],
+) -> Pick | None:
+    """Pick from `candidates` within a budget; None where nothing is within. `score`: the runs'."""
     known = _known(table, budget, x)
     drawn = draw(known, budget, x, seed=seed)
     known = _assessed(known, budget, x, drawn)
@@ -136,6 +151,7 @@ def pick(table: pd.DataFrame, budget: Budget, x: str, rule: str, *, seed: int = 
         cheaper=None if cheaper is None else known.iloc[int(cheaper)],
         better=None if cheaper is None else _more_accurate(drawn, place, cheaper),
         chances=_chances(known["network"], drawn.picked(rule), place),
+        score=score,
     )
 
 

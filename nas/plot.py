@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from nas.metrics import METRICS, Metric
+from nas.metrics import METRICS, SCORE, Metric
 from nas.records import COMPLETE
 from nas.run import front
+from nas.scores import side_by_side
 
 if TYPE_CHECKING:
     from nas.run import Run
@@ -50,7 +51,8 @@ def plot_front(
         _draw_front(axes, front(run.trials, (y, x)), horizontal.column, vertical.column, label, i)
         _draw_baselines(axes, run.baselines, horizontal.column, vertical.column)
     axes.set_xlabel(horizontal.label)
-    axes.set_ylabel(vertical.label)
+    score = side_by_side(run.score for run in runs)
+    axes.set_ylabel(score.label if y == "accuracy" else vertical.label)
     for axis, metric in ((axes.xaxis, horizontal), (axes.yaxis, vertical)):
         if metric.maximise:
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
@@ -121,11 +123,11 @@ def _draw_front(axes: Axes, found: pd.DataFrame, x: str, y: str, label: str, ind
         label=label,
         zorder=3,
     )
-    if y == "accuracy":
+    if y == SCORE:
         axes.errorbar(
             found[x],
             found[y],
-            yerr=found["accuracy_error"],
+            yerr=found["score_error"],
             fmt="none",
             ecolor="#222222",
             elinewidth=0.8,
@@ -179,7 +181,7 @@ def _spread(axes: Axes, runs: Sequence[Run], metric: Metric) -> None:
 def _focus(axes: Axes, runs: Sequence[Run], y: str) -> None:
     """Leave out failures to learn: the front would be a flat line above a crowd at chance."""
     values = pd.concat([run.trials[y] for run in runs]).dropna()
-    if y != "accuracy" or len(values) < 5:
+    if y != SCORE or len(values) < 5:
         return
     low, high = float(values.quantile(0.2)), float(values.max())
     spread = max(high - low, 0.02)

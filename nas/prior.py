@@ -17,6 +17,7 @@ from nas.latency import Latency
 from nas.recipe import Recipe
 from nas.records import COMPLETE, STOPPED, Trial
 from nas.run import Run
+from nas.scores import SCORES
 from nas.settings import Settings
 from nas.space import Params, Space, Value
 from nas.space_file import parse_space
@@ -27,19 +28,19 @@ ALIKE = ("objectives", "budget")  # settings by which trials are stopped
 def check_prior(paths: Sequence[str], task: Task) -> None:
     """Raise InputError where a run's accuracies are not of this task, with what differs."""
     for path in paths:
-        info = Run(path).info
-        if info["task"]["id"] != task.id:
-            raise InputError(f"--from {path}: not the same task: {_difference(info, task)}")
+        run = Run(path)
+        if run.info["task"]["id"] != task.id:
+            raise InputError(f"--from {path}: not the same task: {_difference(run, task)}")
 
 
-def _difference(info: dict[str, Any], task: Task) -> str:
-    settings = info["settings"]
-    if info["task"]["data_id"] != task.data_id:
+def _difference(run: Run, task: Task) -> str:
+    settings = run.info["settings"]
+    if run.info["task"]["data_id"] != task.data_id:
         return f"its data is {settings['data']!r}, here {task.data!r}"
     if settings["resolution"] != task.resolution:
         return f"its resolution is {settings['resolution']}, here {task.resolution}"
-    if settings.get("proxy") == "shared":
-        return "its accuracies are those of parts of a shared network"
+    if run.score != SCORES["alone"]:
+        return f"its scores are of {run.score.of}"
     before, here = asdict(Recipe.from_dict(settings["recipe"])), asdict(task.recipe)
     facts = [f"{k} is {before[k]}, here {here[k]}" for k in here if before[k] != here[k]]
     if not facts:

@@ -16,6 +16,7 @@ from nas.metrics import METRICS
 from nas.pareto import leading
 from nas.records import COMPLETE, STOPPED, Trial, own
 from nas.run import hypervolume_of
+from nas.scores import in_words
 from nas.settings import Settings
 
 SHOWN = 4  # trials under way that the live view names
@@ -236,11 +237,17 @@ def _what(trial: Trial, objectives: Sequence[str], on_front: bool) -> str:
         return f"  trial {trial.number:3}  [dim]stopped[/]  {reached}  {trial.seconds:.1f} s"
     if trial.state != COMPLETE:
         return f"  trial {trial.number:3}  [red]{trial.state}[/]  {_plain(trial.error or '')}"
-    cells = [f"{n} {METRICS[n].format(trial.value(n) or 0.0)}" for n in objectives]
+    cells = [_cell(trial, name) for name in objectives]
     if "macs" not in objectives:
         cells.append(f"{METRICS['macs'].format(trial.cost['macs'])} macs")
     mark = "[green]●[/]" if on_front else " "
     return f"{mark} trial {trial.number:3}  {'  '.join(cells)}  {trial.seconds:.1f} s"
+
+
+def _cell(trial: Trial, objective: str) -> str:
+    if objective == "accuracy" and trial.result:
+        return in_words(trial.result.score, trial.result.accuracy)
+    return f"{objective} {METRICS[objective].format(trial.value(objective) or 0.0)}"
 
 
 def _plain(text: str) -> str:

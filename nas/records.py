@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import sys
 import time
@@ -45,17 +46,26 @@ LOCK = ".lock"
 class Result:
     """What an evaluation found, with what is needed to judge its noise.
 
-    `accuracy` and `cross_entropy` are of the validation part, of `validation_size` images;
+    `accuracy`, `cross_entropy` and `probability`, the mean one of the true class, are of the
+    validation part, of `validation_size` images; None of none, where the network was not trained.
     `curve` is the mean training loss of each epoch, `rungs` are (epochs, accuracy) wherever it was
     scored; `seconds` is the wall time of the evaluation, without what it waited for measurements.
+    `score`, in [0, 1], is what a search ranks by (`nas.scores`): the accuracy where nothing else is
+    said, as in the lines of earlier versions.
     """
 
-    accuracy: float
-    cross_entropy: float
+    accuracy: float | None
+    cross_entropy: float | None
     validation_size: int
     curve: tuple[float, ...]
     rungs: tuple[tuple[int, float], ...]
     seconds: float
+    probability: float | None = None
+    score: float = math.nan
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.score) and self.accuracy is not None:
+            object.__setattr__(self, "score", self.accuracy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +98,9 @@ class Trial:
         return Architecture.from_dict(self.arch, f"trial {self.number}")
 
     def value(self, objective: str) -> float | None:
-        """The objective's value, None where this trial has none."""
+        """The objective's value, None where this trial has none; of accuracy it is the score."""
         if objective == "accuracy":
-            return self.result.accuracy if self.result else None
+            return self.result.score if self.result else None
         if objective == "latency":
             return self.latency["latency_ms"] if self.latency else None
         return self.cost[objective]

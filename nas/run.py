@@ -15,7 +15,7 @@ import pandas as pd
 from nas.arch import Architecture
 from nas.budget import Budget
 from nas.errors import InputError
-from nas.metrics import METRICS
+from nas.metrics import METRICS, SCORE
 from nas.pareto import hypervolume, maximised, non_dominated, points_of, standard_error
 from nas.records import (
     BASELINES,
@@ -29,9 +29,10 @@ from nas.records import (
     read_trials,
     write_atomic,
 )
+from nas.scores import SCORES, Score
 
 COLUMNS = ["number", "id", "state", "accuracy", "accuracy_error", "cross_entropy"]
-COLUMNS += ["epochs", "validation_size"]
+COLUMNS += ["probability", "score", "score_error", "epochs", "validation_size"]
 COLUMNS += ["latency_ms", "latency_low", "latency_high", "latency_source"]
 COLUMNS += ["macs", "params", "activations", "traffic_bytes", "memory_bytes", "size_bytes"]
 COLUMNS += ["over_budget", "seconds", "seed", "error", "name", "source", "family"]
@@ -88,6 +89,16 @@ class Run:
     @property
     def objectives(self) -> tuple[str, ...]:
         return tuple(self.info["settings"]["objectives"])
+
+    @property
+    def proxy(self) -> str:
+        """Where its scores come from, a key of `nas.scores.SCORES`."""
+        return str(self.info.get("task", {}).get("proxy", "alone"))
+
+    @property
+    def score(self) -> Score:
+        """What it ranks by, which is not always an accuracy; the column `score` has it."""
+        return SCORES[self.proxy]
 
     @property
     def cost(self) -> str:
@@ -154,7 +165,7 @@ def frame(
     rows = [_row(trial, budget or Budget()) for trial in records]
     params = sorted({key for row in rows for key in row if key.startswith("params.")})
     table = pd.DataFrame(rows, columns=[*COLUMNS, *params, "architecture"])
-    numbers = [c for c in COLUMNS[3:18] if c != "latency_source"]
+    numbers = [c for c in COLUMNS[3:21] if c != "latency_source"]
     return table.astype(dict.fromkeys(numbers, float))
 
 
@@ -177,8 +188,11 @@ def _row(trial: Trial, budget: Budget) -> dict[str, Any]:
     if result := trial.result:
         row |= {
             "accuracy": result.accuracy,
-            "accuracy_error": standard_error(result.accuracy, result.validation_size),
+            "accuracy_error": _error(result.accuracy, result.validation_size),
             "cross_entropy": result.cross_entropy,
+            "probability": result.probability,
+            "score": result.score,
+            "score_error": _error(result.score, result.validation_size),
             "epochs": len(result.curve),
             "validation_size": result.validation_size,
         }
@@ -192,6 +206,10 @@ def _row(trial: Trial, budget: Budget) -> dict[str, Any]:
     row |= {METRICS[name].column: value for name, value in trial.cost.items()}
     row |= {f"params.{path}": value for path, value in trial.params.items()}
     return row
+
+
+def _error(share: float | None, images: int) -> float | None:
+    return None if share is None else standard_error(share, images)
 
 
 def _architecture(trial: Trial) -> Architecture | None:
@@ -212,13 +230,13 @@ def family(arch: dict[str, Any]) -> str | None:
 def front(table: pd.DataFrame, objectives: Sequence[str]) -> pd.DataFrame:
     """The complete rows within the budget that no other dominates, by rising cost.
 
-    `tie` marks a row whose accuracy exceeds a cheaper row's of the front by no more than the
+    `tie` marks a row whose score exceeds a cheaper row's of the front by no more than the
     standard error of their difference: the two cannot be told apart.
     """
     columns = [METRICS[name].column for name in objectives]
     complete = table[(table["state"] == COMPLETE) & ~table["over_budget"].astype(bool)]
     mask = non_dominated(complete[columns].to_numpy(float), maximised(objectives))
-    costs = [column for column in columns if column != "accuracy"]
+    costs = [column for column in columns if column != SCORE]
     found = complete[mask].sort_values(costs[:1] or columns).reset_index(drop=True)
     found.insert(6, "tie", _ties(found))
     return found
@@ -226,11 +244,11 @@ def front(table: pd.DataFrame, objectives: Sequence[str]) -> pd.DataFrame:
 
 def _ties(found: pd.DataFrame) -> list[bool]:
     ties, best, spread = [], -np.inf, 0.0
-    for accuracy, error in zip(found["accuracy"], found["accuracy_error"], strict=True):
-        # The difference of two accuracies is as uncertain as both of them.
-        ties.append(bool(accuracy - best <= np.hypot(error, spread)))
+    for score, error in zip(found["score"], found["score_error"], strict=True):
+        # The difference of two scores is as uncertain as both of them.
+        ties.append(bool(score - best <= np.hypot(error, spread)))
         if not ties[-1]:
-            best, spread = accuracy, error
+            best, spread = score, error
     return ties
 
 

@@ -87,7 +87,7 @@ class Rivals:
         """A trial has ended."""
         if trial.state != COMPLETE or trial.result is None:
             return
-        end = _logit(trial.result.accuracy, trial.result)
+        end = _logit(trial.result.score, trial.result)
         for epochs in range(1, len(trial.result.curve) + 1):
             found = products(np.array([_known(trial, epochs)]), np.array([end]))
             self._sums[epochs] = self._sums.get(epochs, 0) + found
@@ -117,9 +117,9 @@ class Rivals:
         ]
         if not rivals:
             return None
-        best = max(rivals, key=lambda result: result.accuracy)
-        error = standard_error(best.accuracy, best.validation_size)
-        return _logit(min(best.accuracy + MARGIN * error, 1.0), best)
+        best = max(rivals, key=lambda result: result.score)
+        error = standard_error(best.score, best.validation_size)
+        return _logit(min(best.score + MARGIN * error, 1.0), best)
 
 
 def _known(trial: Trial, epochs: int) -> tuple[float, ...]:

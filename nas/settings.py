@@ -28,6 +28,7 @@ from nas.space import RESOLUTION, Space
 PROXY = {
     "alone": "a brief training of each candidate",
     "shared": "one training of a network that all candidates are parts of",
+    "zero-cost": "a score of each untrained candidate",
     "auto": "shared where a long search chooses within families, alone elsewhere",
 }
 LONG = 60, 600.0  # trials and seconds, from which on a shared network is worth its training
@@ -42,8 +43,9 @@ class Settings:
     `rungs` are the epochs after which a training may be stopped, none where empty.
     `backend` and `threads` are those of the network that is timed, the recipe has its own threads.
     `latency_table` is the file of a device's table, which stands in for timing; one of another
-    device needs `force_table`. `proxy` says where accuracies come from, `proxy_time` for how many
-    seconds a shared network is trained; `auto`: nobody asked for this proxy.
+    device needs `force_table`. `proxy` says what accuracy is (`nas.scores`) and where it comes
+    from, `proxy_time` for how many seconds a shared network is trained; `auto`: nobody asked for
+    this proxy.
     """
 
     space: str = "mobile"
@@ -97,9 +99,14 @@ class Settings:
         return "latency" in self.objectives or "latency" in Budget.parse(self.budget)
 
     @property
+    def way(self) -> str:
+        """alone, shared or zero-cost; `auto` is alone until it is settled."""
+        return "alone" if self.proxy == "auto" else self.proxy
+
+    @property
     def shares_weights(self) -> bool:
         """Whether all candidates are parts of one shared network."""
-        return self.proxy == "shared"
+        return self.way == "shared"
 
     def settled(self, space: Space) -> Settings:
         """With `auto` decided for a space, as the figures of docs/ranking.md have it."""
@@ -145,15 +152,15 @@ def _check_proxy(settings: Settings) -> None:
         raise InputError(f"--proxy: unknown {settings.proxy!r}; {hint(settings.proxy, PROXY)}")
     if settings.proxy_time is not None and not settings.proxy_time > 0:
         raise InputError(f"--proxy-time: expected more than no time, got {settings.proxy_time:g}")
-    if not settings.shares_weights:
-        if settings.proxy_time is not None:
-            raise InputError("--proxy-time: expected with --proxy shared, whose training it limits")
+    if settings.proxy_time is not None and not settings.shares_weights:
+        raise InputError("--proxy-time: expected with --proxy shared, whose training it limits")
+    if settings.way == "alone":
         return
     for flag, given in (("rungs", settings.rungs), ("baselines", settings.baselines)):
         if given:
             raise InputError(f"--{flag}: expected with --proxy alone, which trains each network")
     if settings.prior:
-        raise InputError("--from: expected with --proxy alone; a shared network is a run's own")
+        raise InputError("--from: expected with --proxy alone; scores of another are a run's own")
 
 
 def _check_objectives(objectives: Sequence[str]) -> None:
@@ -161,7 +168,7 @@ def _check_objectives(objectives: Sequence[str]) -> None:
         if name in PROXIES:
             raise InputError(
                 f"--objectives: {name} orders untrained networks and is no accuracy, expected "
-                "accuracy; from Python, nas.proxies.zero_cost scores networks"
+                "accuracy; --proxy zero-cost ranks by such a score in its place"
             )
         if name not in METRICS:
             raise InputError(f"--objectives: unknown {name!r}; {hint(name, METRICS)}")

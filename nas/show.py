@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,9 @@ from nas.certainty import percent
 from nas.cost import Cost, cost
 from nas.errors import InputError
 from nas.graph import Graph
-from nas.metrics import COUNTED, METRICS, plural
+from nas.metrics import COUNTED, METRICS, SCORE, plural
 from nas.networks import Network
+from nas.scores import SCORES, Score
 from nas.space import Space
 
 if TYPE_CHECKING:
@@ -242,30 +243,48 @@ def front_rows(found: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a front as plain data, without what is unknown."""
     rows = []
     for record in found.drop(columns=["architecture"]).to_dict("records"):
-        rows.append({str(k): v for k, v in record.items() if not pd.isna(v)})
+        known = {str(k): v for k, v in record.items() if not pd.isna(v)}
+        known.setdefault("accuracy", None)  # an untrained network has none, and says so
+        rows.append(known)
         if arch := found.iloc[len(rows) - 1]["architecture"]:  # None: its block is unknown here
             rows[-1]["architecture"] = arch.to_dict()
     return rows
 
 
-def print_front(found: pd.DataFrame, objectives: Sequence[str], title: str = "") -> None:
-    """A row a network; its chance of truly being on the front where `found` has it."""
+def print_front(
+    found: pd.DataFrame,
+    objectives: Sequence[str],
+    title: str = "",
+    score: Score = SCORES["alone"],
+) -> None:
+    """A row a network; its chance of truly being on the front where `found` has it.
+
+    `score` is the run's.
+    """
     costs = ["latency", "macs", "params"]
     names = [*objectives, *(n for n in costs if n not in objectives)]
     shown = [n for n in names if found[METRICS[n].column].notna().any()]
+    counted = [score.word, *["accuracy"] * score.beside]
+    columns = [column for n in shown for column in (counted if n == "accuracy" else [n])]
     chance = ["on the front"] * ("on_front" in found)
-    table = make_table(title, "trial", "block", *shown, *chance, "", text=2)
+    table = make_table(title, "trial", "block", *columns, *chance, "", text=2)
     for _, row in found.iterrows():
-        cells = []
-        for name in shown:
-            cells.append(METRICS[name].format(float(row[METRICS[name].column])))
-            if name == "accuracy":
-                cells[-1] += f" ± {100 * row['accuracy_error']:.2f}"
+        cells = [cell for name in shown for cell in _cells(row, name, score)]
         if chance:
             cells.append(percent(row["on_front"]))
         note = "tie with a cheaper one" if row["tie"] else ""
         table.add_row(str(row["number"]), row["family"], *cells, note)
     print_table(table)
+    if score.word != "accuracy":
+        print(f"score: {score.label}")
+
+
+def _cells(row: pd.Series, name: str, score: Score) -> Iterator[str]:
+    """A metric's value; an accuracy with its error, or beside the score that ranks."""
+    error = f" ± {100 * row['score_error']:.2f}" if name == "accuracy" and score.counted else ""
+    yield METRICS[name].format(float(row[METRICS[name].column])) + error
+    if name == "accuracy" and score.beside:
+        yield METRICS[name].format(row["accuracy"])
 
 
 def print_pick(found: Pick) -> None:
@@ -273,25 +292,25 @@ def print_pick(found: Pick) -> None:
     print(f"{found.network}: {found.row['family']}, {_measured(found)}")
     print(f"Why: {found.why}.")
     print(f"How sure: {found.how_sure}.")
-    print(
-        f"Accuracies are of {_training(found.row)}, with 95 % intervals from {_noise(found.row)}. "
-        "Train a short list fully before you decide."
-    )
+    print(f"{_about(found)}. Train a short list fully before you decide.")
     print(f"Next: nas train {shlex.quote(found.network)}")
 
 
 def _measured(found: Pick) -> str:
     row, percent = found.row, METRICS["accuracy"].format
-    low, high = percent(row["accuracy_low"]), percent(row["accuracy_high"])
-    text = f"accuracy {percent(row['accuracy'])} ({low} to {high})"
+    text = f"{found.score.word} {percent(row[SCORE])}"
+    if found.score.counted:
+        text += f" ({percent(row[f'{SCORE}_low'])} to {percent(row[f'{SCORE}_high'])})"
     return f"{text}, {found.x} {METRICS[found.x].format(row[METRICS[found.x].column])}"
 
 
-def _training(row: pd.Series) -> str:
-    """What an accuracy is of: a training has a curve, a part of a shared network has none."""
-    if not (epochs := int(row["epochs"])):
-        return "parts of one shared network"
-    return plural(epochs, "epoch")
+def _about(found: Pick) -> str:
+    """What the scores are of, and how sure they are."""
+    score, epochs = found.score, int(found.row["epochs"])
+    text = f"{score.plural.title()} are of {plural(epochs, 'epoch') if epochs else score.of}"
+    if not score.counted:
+        return f"{text}, and no accuracies"
+    return f"{text}, with 95 % intervals from {_noise(found.row)}"
 
 
 def _noise(row: pd.Series) -> str:

@@ -9,6 +9,10 @@ explain as the true spread, `ceiling` is the mean τ, over simulations, between 
 that spread and accuracies counted on n images. What a brief training ranks wrongly whatever the
 images comes on top, and only `confirmed` sees it: τ between the search's accuracies and those of
 longer trainings (`nas search --confirm`).
+
+Where a run ranks by another score than accuracy (`nas.scores`), all of this is said of the score. A
+mean probability has at most the error of an accuracy of its size, so that more is told apart than
+this says; what was counted on no images has none.
 """
 
 from __future__ import annotations
@@ -23,8 +27,9 @@ import numpy as np
 
 from nas.pareto import standard_error
 from nas.ranking import FEWEST, Agreement, agreement, tau
-from nas.records import COMPLETE, Trial
+from nas.records import COMPLETE, Result, Trial
 from nas.run import Run
+from nas.scores import SCORES
 
 TOLD = 1.96  # standard errors of a difference, at 95 %
 SIMULATIONS = 100
@@ -32,30 +37,37 @@ SIMULATIONS = 100
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """A trial's accuracy in the search and after a longer training, with their standard errors."""
+    """A trial's score and accuracy in the search, and its accuracy after a longer training.
+
+    With their standard errors; an untrained network has no accuracy.
+    """
 
     number: int
-    accuracy: float
-    accuracy_error: float
+    accuracy: float | None
+    accuracy_error: float | None
     confirmed: float
     confirmed_error: float
+    score: float
+    score_error: float
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What is known of a run's ranking; accuracies and their differences are shares of 1.
+    """What is known of a run's ranking; scores and their differences are shares of 1.
 
-    `difference`: from where on two accuracies near the median are told apart; `finest`: one image.
-    `ties`: of each point of the front, the points that it is not told from. `seeds`: the standard
-    deviation between seeds of one network, where `repeated` networks were trained more than once.
+    `proxy`: what they are, a key of `nas.scores.SCORES`. `difference`: from where on two near the
+    median are told apart; `finest`: one image, None where they are no shares of images. `ties`: of
+    each point of the front, the points that it is not told from. `seeds`: the standard deviation
+    between seeds of one network, where `repeated` networks were trained more than once.
     """
 
     run: str
+    proxy: str
     trials: int
     validation_size: int
     error: float
     difference: float
-    finest: float
+    finest: float | None
     ceiling: float | None
     ties: dict[int, tuple[int, ...]]
     seeds: float | None
@@ -70,9 +82,11 @@ class Trust:
     @property
     def sentence(self) -> str:
         """What a search knows of it for nothing."""
-        tied = sum(map(bool, self.ties.values()))
+        score, tied = SCORES[self.proxy], sum(map(bool, self.ties.values()))
+        if not score.counted:
+            return f"{score.plural.title()} of {score.of} have no noise, and are no accuracies"
         return (
-            f"{self.validation_size:,} validation images tell accuracies apart that differ by "
+            f"{self.validation_size:,} validation images tell {score.plural} apart that differ by "
             f"{100 * self.difference:.2g} points or more; {tied} of the front's {len(self.ties)} "
             f"are not told from another of it"
         )
@@ -86,19 +100,20 @@ def trust(run: Run, others: Sequence[Run] = ()) -> Trust | None:
     done = [trial for trial in run.records if trial.state == COMPLETE and trial.result]
     if not done:
         return None
-    accuracies = [t.result.accuracy for t in done if t.result]
+    scores = [t.result.score for t in done if t.result]
     images = min(t.result.validation_size for t in done if t.result)
-    error = standard_error(median(accuracies), images)
+    error = standard_error(median(scores), images)
     seeds, repeated = _seeds([run, *_same_task(run, others)])
     confirmed = _confirmed(run, done)
     return Trust(
         run=str(run.path),
+        proxy=run.proxy,
         trials=len(done),
         validation_size=images,
         error=error,
-        difference=told_apart(median(accuracies), images),
-        finest=1 / images,
-        ceiling=_ceiling(accuracies, images),
+        difference=told_apart(median(scores), images),
+        finest=1 / images if run.proxy == "alone" else None,
+        ceiling=_ceiling(scores, images),
         ties=_ties(run),
         seeds=seeds,
         repeated=repeated,
@@ -115,18 +130,18 @@ def told_apart(accuracy: float, images: int) -> float:
 def _ties(run: Run) -> dict[int, tuple[int, ...]]:
     """The front's trials by number: those of it that each is not told from."""
     front = run.front
-    points = list(zip(front["number"], front["accuracy"], front["accuracy_error"], strict=True))
+    points = list(zip(front["number"], front["score"], front["score_error"], strict=True))
     return {
         int(a): tuple(int(b) for b, y, t in points if a != b and abs(x - y) < TOLD * np.hypot(s, t))
         for a, x, s in points
     }
 
 
-def _ceiling(accuracies: Sequence[float], images: int) -> float | None:
-    """The τ with the truth that the images' noise leaves; None where there are too few trials."""
-    if len(accuracies) < FEWEST:
+def _ceiling(scores: Sequence[float], images: int) -> float | None:
+    """The τ with the truth that the images' noise leaves; None of too few trials, or no images."""
+    if len(scores) < FEWEST or not images:
         return None
-    found = np.asarray(accuracies)
+    found = np.asarray(scores)
     noise = float(np.mean(found * (1 - found))) / images
     share = max(1 - noise / max(float(found.var(ddof=1)), 1e-12), 0.0)
     truth = found.mean() + share**0.5 * (found - found.mean())
@@ -140,11 +155,11 @@ def _same_task(run: Run, others: Sequence[Run]) -> list[Run]:
 
 
 def _seeds(runs: Sequence[Run]) -> tuple[float | None, int]:
-    """Standard deviation of an accuracy over seeds, and how many networks have several."""
+    """Standard deviation of a score over seeds, and how many networks have several."""
     found: dict[str, dict[int, float]] = defaultdict(dict)
     for trial in (trial for run in runs for trial in run.records):
         if trial.state == COMPLETE and trial.result:
-            found[trial.id][trial.seed] = trial.result.accuracy
+            found[trial.id][trial.seed] = trial.result.score
     several = [list(by_seed.values()) for by_seed in found.values() if len(by_seed) > 1]
     if not several:
         return None, 0
@@ -153,19 +168,25 @@ def _seeds(runs: Sequence[Run]) -> tuple[float | None, int]:
 
 def _confirmed(run: Run, done: Sequence[Trial]) -> tuple[Confirmed, ...]:
     longer = {trial.number: trial.result for trial in run.confirmed if trial.result}
-    found = []
-    for trial in done:
-        if trial.result and (result := longer.get(trial.number)):
-            pair = [
-                number
-                for r in (trial.result, result)
-                for number in (r.accuracy, standard_error(r.accuracy, r.validation_size))
-            ]
-            found.append(Confirmed(trial.number, *pair))
-    return tuple(found)
+    pairs = ((t.number, t.result, longer.get(t.number)) for t in done)
+    return tuple(_pair(number, a, b) for number, a, b in pairs if a and b)
+
+
+def _pair(number: int, brief: Result, longer: Result) -> Confirmed:
+    """A longer training is one alone, whose score is its accuracy."""
+    counted, images = brief.accuracy, brief.validation_size
+    return Confirmed(
+        number=number,
+        accuracy=counted,
+        accuracy_error=None if counted is None else standard_error(counted, images),
+        confirmed=longer.score,
+        confirmed_error=standard_error(longer.score, longer.validation_size),
+        score=brief.score,
+        score_error=standard_error(brief.score, images),
+    )
 
 
 def _agreement(confirmed: Sequence[Confirmed]) -> Agreement | None:
     if len(confirmed) < FEWEST:
         return None
-    return agreement([c.accuracy for c in confirmed], [c.confirmed for c in confirmed])
+    return agreement([c.score for c in confirmed], [c.confirmed for c in confirmed])

@@ -200,7 +200,7 @@ def test_a_latency_limit_is_checked_with_the_counted_ones(make):
 
 def test_the_reference_is_the_limit_or_the_largest_of_a_sample(make, tiny):
     gate = make(tiny, "20M-flops", measure=Watch())
-    found = hypervolume_reference(gate, ("accuracy", "macs", "params", "latency"), 10, seed=0)
+    found = hypervolume_reference(gate, ("accuracy", "macs", "params", "latency"), 0.1, seed=0)
     within = [c for c in random_candidates(tiny, 200, 0) if c.cost.macs <= 20e6]
     assert found["accuracy"] == 0.1
     assert found["macs"] == 20e6

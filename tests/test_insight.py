@@ -150,7 +150,7 @@ def test_hypervolumes_grow_to_the_runs_own(searched, sampled):
 
 def test_rungs_stop_what_is_surely_no_better(sampled):
     whole = sampled.records[0]
-    best = [replace(t, result=replace(t.result, accuracy=0.99)) for t in sampled.records]
+    best = [replace(t, result=replace(t.result, score=0.99)) for t in sampled.records]
     same = climbed(whole, (1,), [], sampled.objectives)
     assert same is whole  # of few others nothing is known
     slow = replace(whole, latency=whole.latency | {"latency_ms": 100.0})

@@ -83,6 +83,8 @@ def test_accuracies_of_shared_weights_are_told(cli, finished, tmp_path):
     shutil.copytree(finished.path, folder)
     parts = [replace(t, result=replace(t.result, curve=())) for t in finished.records]
     write_atomic(folder / TRIALS, "".join(trial.to_json() + "\n" for trial in parts))
+    info = finished.info | {"task": finished.info["task"] | {"proxy": "shared"}}
+    write_json(folder / "run.json", info)
     assert "of parts of one shared network" in cli("front", folder, "--pick", "best").out
     assert "of 1 epoch," in cli("front", finished.path, "--pick", "best").out
 

@@ -80,7 +80,7 @@ def test_the_title_says_space_data_and_budget(run):
 @pytest.mark.parametrize("accuracies", [[], [1.0] * 8, [0.0] * 8, [0.1] * 7 + [0.9]])
 def test_extreme_runs_are_drawn(accuracies, run, tmp_path):
     run.records[:] = [
-        replace(record, result=replace(record.result, accuracy=accuracy))
+        replace(record, result=replace(record.result, score=accuracy))
         for record, accuracy in zip(run.records, accuracies, strict=False)
     ]
     save_front([run], tmp_path / "front.png")
@@ -93,7 +93,7 @@ def test_extreme_runs_are_drawn(accuracies, run, tmp_path):
 def test_failures_to_learn_are_out_of_sight(run):
     accuracies = np.r_[0.1, np.linspace(0.8, 0.9, 7)]
     run.records[:] = [
-        replace(record, result=replace(record.result, accuracy=float(accuracy)))
+        replace(record, result=replace(record.result, score=float(accuracy)))
         for record, accuracy in zip(run.records, accuracies, strict=True)
     ]
     low, high = plot_front([run], x="macs").axes[0].get_ylim()

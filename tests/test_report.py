@@ -109,7 +109,7 @@ def test_notes_follow_from_the_records(run):
 
 
 def test_longer_trainings_stand_beside_the_search(run):
-    longer = [replace(t, result=replace(t.result, accuracy=0.9)) for t in run.records[:4]]
+    longer = [replace(t, result=replace(t.result, score=0.9)) for t in run.records[:4]]
     for trial in longer:
         append_line(run.path / CONFIRMED, trial.to_json())
     found = report_data([nas.load(run.path)])
@@ -127,8 +127,10 @@ def test_notes_of_shared_weights_estimates_and_stopped_trials(run):
         rewritten.append(replace(trial, result=result, latency=latency))
     rewritten[-1] = replace(rewritten[-1], state=STOPPED)
     write_atomic(run.path / TRIALS, "".join(trial.to_json() + "\n" for trial in rewritten))
-    notes = " ".join(report_data([nas.load(run.path)])["runs"][0]["notes"])
-    assert "parts of one network that was trained for all" in notes
+    shared = nas.load(run.path)
+    shared.info["task"]["proxy"] = "shared"
+    notes = " ".join(report_data([shared])["runs"][0]["notes"])
+    assert "parts of one network, which was trained for all" in notes
     assert "was trained once here" not in notes and "epoch" not in notes
     assert "measured (3 of 7 estimated) on EPYC" in notes
     assert "1 trial stopped at a rung" in notes

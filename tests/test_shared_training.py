@@ -253,6 +253,9 @@ def test_a_search_by_a_shared_network(quick, tmp_path):
     run = quick(tmp_path / "run", proxy="shared", proxy_time=0.5, trials=3)
     assert len(run.records) == 3 and {t.state for t in run.records} == {"complete"}
     assert (run.path / "shared" / "weights.safetensors").exists()
+    results = [trial.result for trial in run.records]
+    assert all(r.score == r.probability != r.accuracy for r in results)
+    assert (run.front["score"] == run.front["probability"]).all()
     again = nas.resume(run.path, trials=4)
     assert len(again.records) == 4 and again.info["task"]["id"] == run.info["task"]["id"]
 

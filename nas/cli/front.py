@@ -55,7 +55,7 @@ def _front(options: argparse.Namespace) -> None:
         rows = [{"run": path, "front": front_rows(found)} for path, found in fronts.items()]
         return print_json([row | _about(run) for row, run in zip(rows, runs, strict=True)])
     for run, (path, found) in zip(runs, fronts.items(), strict=True):
-        print_front(found, (y, x), title=path)
+        print_front(found, (y, x), path, run.score)
         _print_about(run)
     return None
 
@@ -72,12 +72,14 @@ def _metric(name: str, flag: str) -> str:
 
 def _found(run: Run, x: str, y: str) -> pd.DataFrame:
     """The run's front with intervals of the accuracies and chances of being on it."""
+    from nas.metrics import SCORE
     from nas.pick import assess, candidates
     from nas.run import front
 
     found = front(run.trials, (y, x))
     known = assess(candidates([run]), run.budget, x).set_index("id")
-    return found.join(known[["accuracy_low", "accuracy_high", "on_front"]], on="id")
+    bounds = [f"{what}_{end}" for what in ("accuracy", SCORE) for end in ("low", "high")]
+    return found.join(known[[*bounds, "on_front"]], on="id")
 
 
 def _runs(options: argparse.Namespace) -> Sequence[Run]:
@@ -111,7 +113,8 @@ def _pick(options: argparse.Namespace, runs: Sequence[Run], x: str) -> None:
     from nas.show import front_rows, print_pick
 
     check_comparable(runs, x)
-    found = pick(candidates(runs), runs[0].budget, x, options.pick)
+    table, score = candidates(runs), runs[0].score
+    found = pick(table, runs[0].budget, x, options.pick, score=score)
     if found is None:
         raise InputError(f"no trial with a known {x} within {runs[0].budget}")
     if options.json:

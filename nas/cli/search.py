@@ -49,7 +49,7 @@ def add(verbs: Any) -> None:
     on.add_argument("--epochs", type=int, metavar="N", help="of each brief training")
     on.add_argument("--rungs", metavar="N,N", help="epochs after which a training may be stopped")
     on.add_argument("--proxy-resolution", type=int, metavar="PX", help="pixels of training (32)")
-    on.add_argument("--proxy", metavar="NAME", help="accuracies: alone, shared, auto")
+    on.add_argument("--proxy", metavar="NAME", help="alone, shared, zero-cost, auto")
     on.add_argument("--proxy-time", metavar="5m", help="of training a shared network (6m)")
     on.add_argument("--device", metavar="cpu|cuda", help="to train on (cpu)")
     on.add_argument("--backend", metavar="NAME", help="inference engine (onnxruntime)")
@@ -156,7 +156,7 @@ def _print_run(run: Run, *, as_json: bool) -> None:
     if run.front.empty:
         print(f"No trial has finished; go on with: nas search --resume {run.path}")
         return None
-    print_front(run.front, run.objectives)
+    print_front(run.front, run.objectives, score=run.score)
     if known := trust(run):
         print(f"{known.sentence}; see nas trust {run.path}")
     if len(run.cpus) > 1:  # of a cluster; docs/cluster.md says what may be compared

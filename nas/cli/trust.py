@@ -35,11 +35,15 @@ def _trust(options: argparse.Namespace) -> None:
 
 
 def _print(found: Trust) -> None:
+    from nas.scores import SCORES
+
+    plural = SCORES[found.proxy].plural
     print(f"{found.run}: {found.trials} complete trials. {found.sentence}.")
     if found.ceiling is not None:
+        finest = f"; one image is {100 * found.finest:.2g} points" if found.finest else ""
         print(
-            f"The images' noise alone leaves τ {found.ceiling:.2f} between these accuracies and "
-            f"those on endless images; one image is {100 * found.finest:.2g} points."
+            f"The images' noise alone leaves τ {found.ceiling:.2f} between these {plural} and "
+            f"those on endless images{finest}."
         )
     if found.seeds is not None:
         print(
@@ -52,18 +56,25 @@ def _print(found: Trust) -> None:
     _print_confirmed(found)
 
 
+def _share(value: float | None, error: float | None) -> str:
+    return "" if value is None or error is None else f"{100 * value:.2f} ± {100 * error:.2f} %"
+
+
 def _print_confirmed(found: Trust) -> None:
+    from nas.scores import SCORES
     from nas.show import make_table, print_table
 
     if not found.confirmed:
         advice = f"nas search --resume {shlex.quote(found.run)} --confirm 5"
         print(f"Nothing is confirmed; longer trainings: {advice}")
         return
-    table = make_table("Confirmed by longer trainings", "trial", "searched", "confirmed")
+    score = SCORES[found.proxy]
+    searched = ["searched" if found.proxy == "alone" else "score", *["accuracy"] * score.beside]
+    table = make_table("Confirmed by longer trainings", "trial", *searched, "confirmed")
     for c in sorted(found.confirmed, key=lambda c: -c.confirmed):
-        cells = (f"{100 * value:.2f} ± {100 * error:.2f} %" for value, error in (
-            (c.accuracy, c.accuracy_error), (c.confirmed, c.confirmed_error)))  # fmt: skip
-        table.add_row(str(c.number), *cells)
+        beside = [(c.accuracy, c.accuracy_error)] if score.beside else []
+        pairs = [(c.score, c.score_error), *beside, (c.confirmed, c.confirmed_error)]
+        table.add_row(str(c.number), *(_share(*pair) for pair in pairs))
     print_table(table)
     if found.agreement:
         a = found.agreement

@@ -16,7 +16,7 @@ from optuna.trial import create_trial
 
 from nas.budget import Budget
 from nas.certainty import draw, with_intervals
-from nas.metrics import METRICS
+from nas.metrics import METRICS, SCORE
 from nas.records import COMPLETE
 
 PARAMS = "params."  # before a parameter's path, in a table
@@ -34,7 +34,7 @@ def error_distribution(table: pd.DataFrame, by: str = "family") -> pd.DataFrame:
     Radosavovic et al. 2020, "Designing network design spaces", arXiv:2003.13678, equation 1.
     Columns: `by`, `error`, `share`, and the sub-space's `networks`.
     """
-    found = complete(table).assign(error=lambda rows: 1 - rows["accuracy"])
+    found = complete(table).assign(error=lambda rows: 1 - rows["score"])
     found = found.sort_values("error", kind="stable")
     groups = found.groupby(by)["error"]
     found["networks"] = groups.transform("size")
@@ -48,7 +48,7 @@ def winners(table: pd.DataFrame, x: str, by: str = "family", *, seed: int = 0) -
     A row a budget on the cost `x` (the index), a column a sub-space; rows sum up to 1. Chances are
     over the errors of the accuracies, as `nas.certainty` has them, for the networks of the table.
     """
-    known = with_intervals(complete(table).dropna(subset=["accuracy", METRICS[x].column]))
+    known = with_intervals(complete(table).dropna(subset=[SCORE, METRICS[x].column]))
     accuracy = draw(known, Budget(), x, seed=seed).accuracy
     costs = known[METRICS[x].column].to_numpy(float)
     names = sorted(known[by].unique())

@@ -65,7 +65,7 @@ def agreement(run: Run) -> pd.DataFrame:
     """
     done = [t.result for t in run.records if t.state == COMPLETE and t.result]
     losses = np.array([result.curve for result in done])
-    final = [result.accuracy for result in done]
+    final = [result.score for result in done]
     rows = [ranking.agreement(-epoch, final) for epoch in losses.T]
     index = pd.RangeIndex(1, len(rows) + 1, name="epoch")
     return pd.DataFrame([asdict(row) for row in rows], index=index)

@@ -1,6 +1,7 @@
 """Scores of untrained networks, by name: `zero_cost(arch, batch)`.
 
-They order networks and mean nothing else: none is an accuracy, so none can be a search's. On
+They order networks and mean nothing else: none is an accuracy. A search that ranks by one all the
+same (`--proxy zero-cost`) has its standing among random networks: untrained.py, scoring.py. On
 NAS-Bench-Macro only NASWOT orders better than counting MACs, and counting activations does as well
 (docs/ranking.md). All are deterministic by seed on the CPU.
 

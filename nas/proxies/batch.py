@@ -8,6 +8,8 @@ from torch import Tensor
 
 from nas.data import Data, resized, to_batch
 
+IMAGES = 128  # that a network is scored by
+
 
 class Batch(NamedTuple):
     """Normalised images `x` (n, 3, side, side), and the labels `y` (n,) of their classes."""
@@ -16,7 +18,7 @@ class Batch(NamedTuple):
     y: Tensor
 
 
-def first_images(data: Data, side: int, count: int = 128) -> Batch:
+def first_images(data: Data, side: int, count: int = IMAGES) -> Batch:
     """The first training images at side × side pixels: all classes in their proportions."""
     images = resized(data.train.take(slice(count)), side)
     return Batch(to_batch(images.x, side, data.mean, data.std), images.y)

@@ -13,6 +13,7 @@ import math
 import shlex
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -21,26 +22,33 @@ from nas.analysis.stages import count_stages
 from nas.arch import Architecture
 from nas.certainty import with_intervals
 from nas.errors import InputError
-from nas.metrics import BYTES, METRICS, MILLISECONDS, Metric
+from nas.metrics import BYTES, METRICS, MILLISECONDS, SCORE, Metric
 from nas.pick import assess, candidates, check_comparable
 from nas.plot import FAMILIES
 from nas.records import in_use, own
 from nas.report.notes import notes
 from nas.run import Run
+from nas.scores import Score, side_by_side
 
 ROOM = 4.5e6  # bytes of all points; with the plotting library the page stays under 6 MB
-BOUNDED = {"accuracy": "accuracy", "latency": "latency"}  # metric → columns …_low and …_high
+BESIDE = Metric("counted", "accuracy", METRICS["accuracy"].label, maximise=True)
+BOUNDED = {"accuracy": SCORE, "counted": "accuracy", "latency": "latency"}  # columns …_low, …_high
 
 
 def report_data(runs: Sequence[Run]) -> dict[str, Any]:
     """The data of a report; raises InputError where a run has no finished trial."""
-    points = [point for i, run in enumerate(runs) for point in _points(run, i)]
+    score = side_by_side(run.score for run in runs)
+    shown = _metrics(score)
+    points = [point for i, run in enumerate(runs) for point in _points(run, i, shown)]
     _describe(points)
-    known = [name for name in METRICS if any(name in point["values"] for point in points)]
     return {
         "title": ", ".join(run.path.name for run in runs),
         "made": time.strftime("%Y-%m-%d %H:%M"),
-        "metrics": [_metric(METRICS[name]) for name in known],
+        "metrics": [
+            _metric(metric, score)
+            for metric in shown
+            if any(metric.name in point["values"] for point in points)
+        ],
         "colors": FAMILIES,
         "notes": _differences(runs),
         "runs": [_run(run) for run in runs],
@@ -57,10 +65,17 @@ def _differences(runs: Sequence[Run]) -> list[str]:
     return []
 
 
-def _metric(metric: Metric) -> dict[str, Any]:
+def _metrics(score: Score) -> list[Metric]:
+    """What is shown: accuracies stand beside a score that is none."""
+    accuracy, *costs = METRICS.values()
+    return [replace(accuracy, label=score.label), *[BESIDE] * score.beside, *costs]
+
+
+def _metric(metric: Metric, score: Score) -> dict[str, Any]:
     kinds = {id(MILLISECONDS): "ms", id(BYTES): "bytes"}
+    word = {"accuracy": score.word, BESIDE.name: "accuracy"}.get(metric.name, metric.name)
     kind = "share" if metric.maximise else kinds.get(id(metric.units), "count")
-    return {"name": metric.name, "label": metric.label, "kind": kind}
+    return {"name": metric.name, "word": word, "label": metric.label, "kind": kind}
 
 
 # Runs --------------------------------------------------------------------------------------------
@@ -90,15 +105,15 @@ def progress(run: Run) -> str:
 # Points ------------------------------------------------------------------------------------------
 
 
-def _points(run: Run, index: int) -> Iterator[dict[str, Any]]:
+def _points(run: Run, index: int, shown: Sequence[Metric]) -> Iterator[dict[str, Any]]:
     found = candidates([run])
     if found.empty:
         raise InputError(f"{run.path}: no finished trial to report yet")
     known = assess(found, run.budget, run.cost).set_index("id")
     front, chances = set(known.index[known["front"]]), known["on_front"]
-    longer = {t.number: t.result.accuracy for t in run.confirmed if t.result}
+    longer = {t.number: t.result.score for t in run.confirmed if t.result}
     for _, row in found.iterrows():
-        yield _point(row, index, row["network"]) | {
+        yield _point(row, index, row["network"], shown) | {
             "number": int(row["number"]),
             "shell": shlex.quote(row["network"]),
             "front": row["id"] in front,
@@ -107,14 +122,15 @@ def _points(run: Run, index: int) -> Iterator[dict[str, Any]]:
             "confirmed": _number(longer.get(row["number"], math.nan)),
         }
     for _, row in with_intervals(run.baselines).iterrows():
-        yield _point(row, index, str(row["name"])) | {"published": True}
+        yield _point(row, index, str(row["name"]), shown) | {"published": True}
 
 
-def _point(row: pd.Series, run: int, name: str) -> dict[str, Any]:
-    values = {metric.name: _number(row[metric.column]) for metric in METRICS.values()}
+def _point(row: pd.Series, run: int, name: str, shown: Sequence[Metric]) -> dict[str, Any]:
+    values = {metric.name: _number(row[metric.column]) for metric in shown}
     bounds = {
         metric: [_number(row[f"{column}_low"]), _number(row[f"{column}_high"])]
         for metric, column in BOUNDED.items()
+        if metric in values
     }
     return {
         "run": run,
@@ -134,7 +150,7 @@ def _number(value: float) -> float | None:
 def _describe(points: list[dict[str, Any]]) -> None:
     """Put what the page shows of architectures in their place, as long as there is room.
 
-    Those of fronts come first, then the others by falling accuracy.
+    Those of fronts come first, then the others by falling score.
     """
     architectures = [point.pop("architecture") for point in points]
     room = ROOM - sum(map(_size, points))

@@ -10,10 +10,10 @@ from nas.metrics import METRICS, plural
 from nas.pick import assess, candidates
 from nas.records import COMPLETE, FAILED, STOPPED
 from nas.run import Run, front
-from nas.trust import trust
+from nas.scores import in_words
+from nas.trust import Confirmed, trust
 
 SURE = 0.8
-SHARED = "Accuracies are those of parts of one network that was trained for all candidates at once"
 
 
 def notes(run: Run) -> list[str]:
@@ -25,23 +25,27 @@ def notes(run: Run) -> list[str]:
 def _training(run: Run) -> Iterator[str]:
     recipe = run.info["settings"]["recipe"]
     done = run.trials[run.trials["state"] == COMPLETE]
-    best = done.iloc[done["accuracy"].argmax()]
-    brief = (
-        f"Accuracies are those of {plural(recipe['epochs'], 'epoch')} on at most "
-        f"{recipe['subset']:,} images of {recipe['proxy_resolution']} pixels"
-    )
-    alone = best["epochs"] > 0  # a part of a shared network has no training of its own
+    best = done.iloc[done["score"].argmax()]
+    images = f"{recipe['subset']:,} images of {recipe['proxy_resolution']} pixels"
+    what = {
+        "alone": f"Accuracies are those of {plural(recipe['epochs'], 'epoch')} on at most {images}",
+        "shared": "Scores are the mean probabilities that parts of one network, which was trained "
+        "for all candidates at once, give to the true class",
+        "zero-cost": "Scores are the shares of random networks of the space that an untrained "
+        "network beats by its NASWOT, and no accuracies",
+    }
     yield (
-        f"{brief if alone else SHARED}, a noisy judge of long training: take the front for a short "
-        "list to train fully."
+        f"{what[run.proxy]}, a noisy judge of long training: take the front for a short list to "
+        "train fully."
     )
-    error = 1.96 * best["accuracy_error"]
-    yield (
-        f"They are counted on {best['validation_size']:,.0f} validation images: the best, "
-        f"{METRICS['accuracy'].format(best['accuracy'])}, is known to ± {100 * error:.1f} points "
-        f"({percent(LEVEL)}), and it was chosen for being high."
-    )
-    if alone:
+    if run.score.counted:
+        error = 1.96 * best["score_error"]
+        yield (
+            f"They are counted on {best['validation_size']:,.0f} validation images: the best, "
+            f"{METRICS['accuracy'].format(best['score'])}, is known to ± {100 * error:.1f} points "
+            f"({percent(LEVEL)}), and it was chosen for being high."
+        )
+    if run.proxy == "alone":
         yield "Each network was trained once here: the noise of seeds is in no interval."
 
 
@@ -51,7 +55,7 @@ def _confirmed(run: Run) -> Iterator[str]:
         return
     both = ", ".join(
         f"trial {c.number} {100 * c.confirmed:.2f} ± {100 * c.confirmed_error:.2f} % "
-        f"(in the search {100 * c.accuracy:.2f} %)"
+        f"(in the search {_searched(c)})"
         for c in sorted(found.confirmed, key=lambda c: -c.confirmed)
     )
     yield f"Longer trainings of candidates, with one standard error: {both}."
@@ -62,13 +66,17 @@ def _confirmed(run: Run) -> Iterator[str]:
         )
 
 
+def _searched(found: Confirmed) -> str:
+    return in_words(found.score, found.accuracy).removeprefix("accuracy ")
+
+
 def _front(run: Run) -> Iterator[str]:
     found = assess(candidates([run]), run.budget, run.cost)
     sure = (found["front"] & (found["on_front"] >= SURE)).sum()
     ties = front(run.trials, ("accuracy", run.cost))["tie"].sum()
     yield (
-        f"Of {found['front'].sum()} points on the front of accuracy and {run.cost}, {sure} are "
-        f"truly on it with {percent(SURE)} or more; {ties} cannot be told from a cheaper one."
+        f"Of {found['front'].sum()} points on the front of {run.score.word} and {run.cost}, {sure} "
+        f"are truly on it with {percent(SURE)} or more; {ties} cannot be told from a cheaper one."
     )
 
 

@@ -10,21 +10,25 @@ To another machine the weights go as `Packed`, once, and the folder stays where 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import safetensors.torch
 from torch import Tensor
 
 from nas.arch import Architecture
 from nas.errors import InputError
-from nas.records import read_json, write_atomic, write_json
+from nas.graph import Graph
+from nas.records import Result, read_json, write_atomic, write_json
 from nas.shared.layout import Layout
 from nas.shared.slices import state_dict
 from nas.training.weights import to_safetensors
+
+if TYPE_CHECKING:
+    from nas.evaluate import Task
 
 FORMAT = 1  # of shared.json, and of what its tensors mean
 FACTS, WEIGHTS, STATE = "shared.json", "weights.safetensors", "state.safetensors"
@@ -38,6 +42,14 @@ class Checkpoint:
 
     path: str
     id: str
+
+    def score(
+        self, network: Architecture | Graph, task: Task, on_begin: Callable[[], None]
+    ) -> Result:
+        """What a network's part of it scores; as `nas.evaluate.AtOnce` wants it."""
+        from nas.shared.scoring import score_part  # which builds on `nas.evaluate`
+
+        return score_part(network, task, on_begin)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

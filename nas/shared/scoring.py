@@ -34,6 +34,8 @@ def score_part(
 ) -> Result:
     """The result of an architecture by its task's shared network; `on_begin` as of `climb`.
 
+    Its score is the mean probability of the true class.
+
     On one thread, so that it is the same to the bit in every process on processors of one model.
     Raises Outgrown where the architecture is not of the space, Diverged where the loss is not
     finite.
@@ -48,16 +50,18 @@ def score_part(
         started = time.perf_counter()
         module = module_of(load(task.shared), proxied(network, task.recipe))
         calibrate(module, train.take(slice(CALIBRATION)), data)
-        accuracy, cross_entropy, _ = score(folded(module), validation, data)
-    if not math.isfinite(cross_entropy):
-        raise Diverged(f"the validation loss is {cross_entropy}")
+        found = score(folded(module), validation, data)
+    if not math.isfinite(found.cross_entropy):
+        raise Diverged(f"the validation loss is {found.cross_entropy}")
     return Result(
-        accuracy=accuracy,
-        cross_entropy=cross_entropy,
+        accuracy=found.accuracy,
+        cross_entropy=found.cross_entropy,
         validation_size=len(validation),
         curve=(),
         rungs=(),
         seconds=time.perf_counter() - started,
+        probability=found.probability,
+        score=found.probability,  # ranks better than accuracy and cross-entropy do
     )
 
 

@@ -145,7 +145,7 @@ function values(point, shown = DATA.metrics) {
   for (const metric of shown.filter((m) => m.name in point.values)) {
     const value = el("span", {}, show(metric, point.values[metric.name]));
     const range = el("small", {}, between(metric, point.bounds[metric.name]));
-    list.append(el("dt", {}, metric.name), el("dd", {}, value, " ", range));
+    list.append(el("dt", {}, metric.word), el("dd", {}, value, " ", range));
   }
   if (typeof point.confirmed === "number") {
     const confirmed = show(METRICS.get("accuracy"), point.confirmed);

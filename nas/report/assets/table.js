@@ -4,7 +4,7 @@ const COLUMNS = [
   { key: "name", label: "network", value: (p) => p.name, text: (p) => p.name, left: true },
   { key: "family", label: "block", value: (p) => p.family, text: (p) => p.family, left: true },
   ...DATA.metrics.map((metric) => ({
-    key: metric.name, label: metric.name, value: (p) => p.values[metric.name],
+    key: metric.name, label: metric.word, value: (p) => p.values[metric.name],
     text: (p) => show(metric, p.values[metric.name]) + error(p, metric),
   })),
   {
@@ -32,7 +32,7 @@ function drawTable() {
   const shown = visible().sort(compare);
   document.querySelector("#networks thead").replaceChildren(el("tr", {}, ...COLUMNS.map(heading)));
   document.querySelector("#networks tbody").replaceChildren(...shown.map((p) => rows.get(p)));
-  byId("count").textContent = `${shown.length} of ${DATA.points.length}; bold: on the front of accuracy and ${cost}`;
+  byId("count").textContent = `${shown.length} of ${DATA.points.length}; bold: on the front of ${METRICS.get("accuracy").word} and ${cost}`;
 }
 
 function heading(column) {

@@ -1,0 +1,82 @@
+"""What the objective `accuracy` is in a run: the number in [0, 1] that its search ranks by.
+
+Where each network is trained alone, that is its accuracy. Where nothing is trained for a candidate,
+another number ranks better, or is all that there is; what a person sees then says so.
+
+    alone        the accuracy on the validation part
+    shared       the mean probability that a part of a shared network gives to the true class: it
+                 ranks as longer training does with τ .84, the part's accuracy with τ .79
+    zero-cost    Φ((s - mean) / deviation), s a score of the untrained network: the share of random
+                 networks of the space within the budget that it beats, were their scores normally
+                 distributed (`nas.proxies.untrained`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from nas.metrics import METRICS
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Its name, on an axis too; what it is `of`; whether it was `counted` on validation images."""
+
+    word: str
+    plural: str
+    label: str
+    of: str
+    more: str
+    most: str
+    counted: bool = True
+
+    @property
+    def beside(self) -> bool:
+        """Whether there are accuracies to stand beside it."""
+        return self.counted and self.word != "accuracy"
+
+    def worst(self, classes: int) -> float:
+        """What knowing nothing scores: chance, where answers to so many classes are counted."""
+        return 1 / classes if self.counted else 0.0
+
+
+_SCORE = Score("score", "scores", "score", "several kinds", "higher in score", "highest in score")
+SCORES = {
+    "alone": Score(
+        "accuracy",
+        "accuracies",
+        METRICS["accuracy"].label,
+        "brief trainings",
+        "more accurate",
+        "most accurate",
+    ),
+    "shared": replace(
+        _SCORE,
+        label="mean probability of the true class, shared network",
+        of="parts of one shared network",
+    ),
+    "zero-cost": replace(
+        _SCORE,
+        label="NASWOT against random networks of the space (untrained)",
+        of="untrained networks",
+        counted=False,
+    ),
+}
+
+
+def side_by_side(scores: Iterable[Score]) -> Score:
+    """What to call those of several runs."""
+    found = list(dict.fromkeys(scores)) or [SCORES["alone"]]
+    if len(found) == 1:
+        return found[0]
+    return replace(_SCORE, label=" / ".join(score.label for score in found))
+
+
+def in_words(score: float, accuracy: float | None) -> str:
+    """accuracy 72.00 %; score 61.20 % (accuracy 72.00 %) where that is not what ranks."""
+    percent = METRICS["accuracy"].format
+    if score == accuracy:
+        return f"accuracy {percent(accuracy)}"
+    counted = "" if accuracy is None else f" (accuracy {percent(accuracy)})"
+    return f"score {percent(score)}{counted}"
