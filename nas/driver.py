@@ -103,14 +103,13 @@ def search(
     `budget`: one or more as "300M-flops"; `time`: seconds; `confirm`: how many of the front's
     candidates are trained again for longer at the end, by default a few within the time; `rungs`:
     epochs after which a training may be stopped (`nas.rungs`); `prior`: folders of runs on the same
-    task, whose results are taken over; `blocks`: names of the modules that register blocks of
-    one's own; `backend`,
-    `threads`: what a network is timed by; `latency_table`: the file of a device's table, which
-    estimates instead, and `force_table` where it is of another device; `proxy`: alone, shared,
-    zero-cost or auto (`nas.settings.PROXY`), `proxy_time` the seconds of training a shared network;
-    `out`: the run's folder, by default results/<space>-<time>; `storage`: an Optuna storage that
-    mirrors the trials, a database's URL or a journal file; `execution`: where trials run, and how
-    many at once.
+    task, whose results are taken over; `blocks`: names of the modules that register blocks of one's
+    own; `backend`, `threads`: what a network is timed by; `latency_table`: the file of a device's
+    table, which estimates instead, and `force_table` where it is of another device; `proxy`: alone,
+    shared, zero-cost or auto (`nas.settings.PROXY`), `proxy_time` the seconds of training a shared
+    network; `out`: the run's folder, by default results/<space>-<time>; `storage`: an Optuna
+    storage that mirrors the trials, a database's URL or a journal file; `execution`: where trials
+    run, and how many at once.
     Raises InputError before anything is written.
     """
     execution = execution or Execution()
