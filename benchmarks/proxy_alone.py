@@ -99,19 +99,12 @@ def train(network: Network, recipe: Recipe, seed: int = 0) -> Reading:
         training.advance(epoch)
         found["seconds"].append(time.process_time() - began)
         averaged.swap()
-        for key, value in zip(
-            ("accuracy", "loss"), score(module, validation, data)[:2], strict=True
-        ):
+        for key, value in zip(("accuracy", "loss"), score(module, validation, data), strict=True):
             found[f"averaged_{key}"].append(value)
         averaged.swap()
         began += time.process_time() - began - found["seconds"][-1]
-    last = score(module, validation, data)
-    return found | {
-        "accuracy": last.accuracy,
-        "loss": last.cross_entropy,
-        "probability": last.probability,
-        "curve": training.curve,
-    }
+    found |= dict(zip(("accuracy", "loss"), score(module, validation, data), strict=True))
+    return found | {"curve": training.curve}
 
 
 def label(recipe: Recipe) -> str:

@@ -69,15 +69,13 @@ def measure(part: str, count: int, *, seed: int, folder: Path, **given: Any) -> 
         "seconds": round((time.process_time() - trained) / count, 3),
         "accuracy": [r.accuracy for r in results],
         "loss": [round(r.cross_entropy, 5) for r in results],
-        "probability": [round(r.probability or 0.0, 5) for r in results],
     }
 
 
 def scores(entry: dict[str, Any]) -> dict[str, Sequence[float]]:
     """What networks are ranked by, more is better."""
     accuracy, loss = entry["accuracy"], [-x for x in entry["loss"]]
-    found = {"accuracy": accuracy, "loss": loss}
-    return found | {"probability": entry["probability"]} if "probability" in entry else found
+    return {"accuracy": accuracy, "loss": loss}
 
 
 def lines(entry: dict[str, Any]) -> Iterator[dict[str, Any]]:

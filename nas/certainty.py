@@ -10,8 +10,8 @@ r trainings,
 
 the same distribution of n' images instead of n holds both. All networks are scored on the same
 images, so that the difference of two is surer than this says. Where a run ranks by another score
-(`nas.scores`), that is meant: a mean probability is surer than an accuracy of equal size, and what
-was counted on no images at all has no noise.
+(`nas.scores`), that is meant: a mean probability is about as sure as an accuracy of equal size, and
+what was counted on no images at all has no noise.
 
 *Latency.* Its measurement gives a 95 % interval, taken as that of a log-normal distribution.
 Counts are exact.

@@ -127,18 +127,17 @@ def climb(
         if before and before.state:
             training.load(before.state)
         training.advance(epochs, on_epoch)
-        found = score(module, validation, data, device=task.device)
-    if not math.isfinite(found.cross_entropy):  # the last step's weights, which no loss has seen
-        raise Diverged(f"the validation loss is {found.cross_entropy}")
+        accuracy, cross_entropy = score(module, validation, data, device=task.device)
+    if not math.isfinite(cross_entropy):  # the last step's weights, which no loss has seen
+        raise Diverged(f"the validation loss is {cross_entropy}")
     earlier = before.result if before else None
     result = Result(
-        accuracy=found.accuracy,
-        cross_entropy=found.cross_entropy,
+        accuracy=accuracy,
+        cross_entropy=cross_entropy,
         validation_size=len(validation),
         curve=tuple(training.curve),
-        rungs=(*(earlier.rungs if earlier else ()), (epochs, found.accuracy)),
+        rungs=(*(earlier.rungs if earlier else ()), (epochs, accuracy)),
         seconds=time.perf_counter() - started + (earlier.seconds if earlier else 0.0),
-        probability=found.probability,
     )
     return Rung(result, training.save() if epochs < task.recipe.epochs else None)
 

@@ -16,15 +16,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from nas.encoding import Row
+from nas.blocks import import_blocks
+from nas.cost import cost
+from nas.encoding import Row, encoder
+from nas.metrics import METRICS
+from nas.pareto import maximised, non_dominated
+from nas.prior import space_of
+from nas.records import COMPLETE
+from nas.run import Run
 from nas.samplers.encoding import Floats
 from nas.samplers.surrogate import matern, squared_distances
+from nas.space import Candidate
 
 FEWEST = 3  # long trainings that say something of the others
 CONSTANT = 1.0  # variance of the constant, where the known values have mean 0 and variance 1
@@ -35,12 +45,61 @@ NEVER = 1e-3  # an accuracy is at least so far from 0 and 1
 
 
 @dataclass(frozen=True, slots=True)
+class Hope:
+    """The accuracy that a longer training of a trial is expected to reach, with the bounds of one
+    standard deviation (`nas.expected`); `confirmed`: whether it had one."""
+
+    number: int
+    cost: float
+    accuracy: float
+    low: float
+    high: float
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Expected:
     """Of each trial: the accuracy to expect, and the bounds of one standard deviation."""
 
     accuracy: Floats
     low: Floats
     high: Floats
+
+
+def expected_front(run: Run, known: Mapping[int, float]) -> tuple[Hope, ...]:
+    """The front that longer trainings would find, by rising cost, the run's first.
+
+    From the accuracies `known` of some trials by number; empty where they are too few.
+    """
+    done = [t for t in _trials(run) if _comparable(t)]
+    told = {place: known[t["number"]] for place, t in enumerate(done) if t["number"] in known}
+    if len(told) < FEWEST:
+        return ()
+    import_blocks(run.info["settings"]["blocks"])
+    encode = encoder(space_of(run))
+    rows = [encode(Candidate({}, t["architecture"], cost(t["architecture"]))) for t in done]
+    found = expect(rows, [t["score"] for t in done], told)
+    if found is None:
+        return ()
+    three = (own.tolist() for own in (found.accuracy, found.low, found.high))
+    hopes = [
+        Hope(t["number"], t[METRICS[run.cost].column], at, low, high, t["number"] in known)
+        for t, at, low, high in zip(done, *three, strict=True)
+    ]
+    points = np.array([(hope.accuracy, hope.cost) for hope in hopes])
+    on_front = non_dominated(points, maximised(("accuracy", run.cost)))
+    front = [hope for hope, on in zip(hopes, on_front, strict=True) if on]
+    return tuple(sorted(front, key=lambda hope: hope.cost))
+
+
+def _trials(run: Run) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in t.items()} for t in run.trials.to_dict("records")]
+
+
+def _comparable(trial: dict[str, Any]) -> bool:
+    """Whether it is complete, within the budget and of the run's space."""
+    ended = trial["state"] == COMPLETE and not trial["over_budget"] and not trial["source"]
+    return bool(ended and trial["architecture"] is not None)
 
 
 def expect(
@@ -55,8 +114,7 @@ def expect(
     places = np.array(list(known), dtype=int)
     told = logit(np.clip(list(known.values()), NEVER, 1 - NEVER))
     centre, unit = float(told.mean()), float(told.std()) or 1.0
-    kernels = _Kernels.of(rows, scores)
-    mean, variance = kernels.posterior(places, (told - centre) / unit)
+    mean, variance = _Kernel.of(rows, scores, places).posterior((told - centre) / unit)
     deviation = np.sqrt(np.maximum(variance, 0))
     accuracy, low, high = (
         expit(centre + unit * (mean + side * deviation)) for side in (0.0, -1.0, 1.0)
@@ -65,45 +123,46 @@ def expect(
 
 
 @dataclass(frozen=True, slots=True)
-class _Kernels:
-    """Between all trials: squared distances of (groups, trials, trials), products of scores."""
+class _Kernel:
+    """Between all trials and those at `places`: squared distances (groups, trials, places) and
+    products of scores (trials, places); `squares` of each trial's own score."""
 
+    places: npt.NDArray[np.intp]
     distances: Floats
     products: Floats
+    squares: Floats
 
     @classmethod
-    def of(cls, rows: Sequence[Row], scores: Sequence[float]) -> _Kernels:
+    def of(
+        cls, rows: Sequence[Row], scores: Sequence[float], places: npt.NDArray[np.intp]
+    ) -> _Kernel:
         groups = [_scaled(np.array(group, dtype=float)) for group in zip(*rows, strict=True)]
-        score = _scaled(np.array(scores, dtype=float)[:, None])
-        return cls(np.stack([squared_distances(own, own) for own in groups]), score @ score.T)
+        score = _scaled(np.array(scores, dtype=float)[:, None])[:, 0]
+        distances = np.stack([squared_distances(own, own[places]) for own in groups])
+        return cls(places, distances, np.outer(score, score[places]), score**2)
 
-    def __call__(self, theta: Floats) -> Floats:
-        lengths, scale, slope = theta[:2], theta[2], theta[4]
-        distances = np.tensordot(np.exp(-2 * lengths), self.distances, 1)
-        return np.asarray(
-            CONSTANT + np.exp(slope) * self.products + np.exp(scale) * matern(distances)
-        )
+    def __call__(self, theta: Floats, rows: npt.NDArray[np.intp] | slice) -> Floats:
+        """The covariance of these rows with the places, without noise."""
+        distances = np.tensordot(np.exp(-2 * theta[:2]), self.distances[:, rows], 1)
+        function = np.exp(theta[2]) * matern(distances)
+        return np.asarray(CONSTANT + np.exp(theta[4]) * self.products[rows] + function)
 
-    def among(self, places: Floats) -> _Kernels:
-        here = np.ix_(places, places)
-        return _Kernels(np.stack([own[here] for own in self.distances]), self.products[here])
-
-    def posterior(self, places: Floats, values: Floats) -> tuple[Floats, Floats]:
+    def posterior(self, values: Floats) -> tuple[Floats, Floats]:
         """Mean and variance of what a training of each trial would tell, noise included."""
-        theta = self.among(places).fitted(values)
-        prior = self(theta)
-        cross = prior[:, places]
+        theta = self._fitted(values)
         noise = np.exp(theta[3])
-        factor = cho_factor(cross[places] + noise * np.eye(len(places)))
+        cross = self(theta, slice(None))
+        factor = cho_factor(cross[self.places] + noise * np.eye(len(values)))
         explained = (cross * cho_solve(factor, cross.T).T).sum(axis=1)
-        return cross @ cho_solve(factor, values), np.diag(prior) - explained + noise
+        prior = CONSTANT + np.exp(theta[4]) * self.squares + np.exp(theta[2]) + noise
+        return cross @ cho_solve(factor, values), prior - explained
 
-    def fitted(self, values: Floats) -> Floats:
+    def _fitted(self, values: Floats) -> Floats:
         """The likeliest hyper-parameters."""
         mean, deviation = np.array(PRIOR).T
 
         def loss(theta: Floats) -> float:
-            covariance = self(theta) + np.exp(theta[3]) * np.eye(len(values))
+            covariance = self(theta, self.places) + np.exp(theta[3]) * np.eye(len(values))
             root = np.linalg.cholesky(covariance)
             weights, off = np.linalg.solve(root, values), (theta - mean) / deviation
             return float((weights @ weights + off @ off) / 2 + np.log(np.diag(root)).sum())

@@ -46,8 +46,8 @@ LOCK = ".lock"
 class Result:
     """What an evaluation found, with what is needed to judge its noise.
 
-    `accuracy`, `cross_entropy` and `probability`, the mean one of the true class, are of the
-    validation part, of `validation_size` images; None of none, where the network was not trained.
+    `accuracy` and `cross_entropy` are of the validation part, of `validation_size` images; None of
+    none, where the network was not trained.
     `curve` is the mean training loss of each epoch, `rungs` are (epochs, accuracy) wherever it was
     scored; `seconds` is the wall time of the evaluation, without what it waited for measurements.
     `score`, in [0, 1], is what a search ranks by (`nas.scores`): the accuracy where nothing else is
@@ -60,7 +60,6 @@ class Result:
     curve: tuple[float, ...]
     rungs: tuple[tuple[int, float], ...]
     seconds: float
-    probability: float | None = None
     score: float = math.nan
 
     def __post_init__(self) -> None:

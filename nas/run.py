@@ -32,7 +32,7 @@ from nas.records import (
 from nas.scores import SCORES, Score
 
 COLUMNS = ["number", "id", "state", "accuracy", "accuracy_error", "cross_entropy"]
-COLUMNS += ["probability", "score", "score_error", "epochs", "validation_size"]
+COLUMNS += ["score", "score_error", "epochs", "validation_size"]
 COLUMNS += ["latency_ms", "latency_low", "latency_high", "latency_source"]
 COLUMNS += ["macs", "params", "activations", "traffic_bytes", "memory_bytes", "size_bytes"]
 COLUMNS += ["over_budget", "seconds", "seed", "error", "name", "source", "family"]
@@ -165,7 +165,7 @@ def frame(
     rows = [_row(trial, budget or Budget()) for trial in records]
     params = sorted({key for row in rows for key in row if key.startswith("params.")})
     table = pd.DataFrame(rows, columns=[*COLUMNS, *params, "architecture"])
-    numbers = [c for c in COLUMNS[3:21] if c != "latency_source"]
+    numbers = [c for c in COLUMNS[3:20] if c != "latency_source"]
     return table.astype(dict.fromkeys(numbers, float))
 
 
@@ -190,7 +190,6 @@ def _row(trial: Trial, budget: Budget) -> dict[str, Any]:
             "accuracy": result.accuracy,
             "accuracy_error": _error(result.accuracy, result.validation_size),
             "cross_entropy": result.cross_entropy,
-            "probability": result.probability,
             "score": result.score,
             "score_error": _error(result.score, result.validation_size),
             "epochs": len(result.curve),

@@ -11,8 +11,8 @@ images comes on top, and only `confirmed` sees it: τ between the search's accur
 longer trainings (`nas search --confirm`).
 
 Where a run ranks by another score than accuracy (`nas.scores`), all of this is said of the score. A
-mean probability has at most the error of an accuracy of its size, so that more is told apart than
-this says; what was counted on no images has none.
+mean probability has about the error of an accuracy of its size; what was counted on no images has
+none.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from nas.expected import Hope, expected_front
 from nas.pareto import standard_error
 from nas.ranking import FEWEST, Agreement, agreement, tau
 from nas.records import COMPLETE, Result, Trial
@@ -58,7 +59,8 @@ class Trust:
     `proxy`: what they are, a key of `nas.scores.SCORES`. `difference`: from where on two near the
     median are told apart; `finest`: one image, None where they are no shares of images. `ties`: of
     each point of the front, the points that it is not told from. `seeds`: the standard deviation
-    between seeds of one network, where `repeated` networks were trained more than once.
+    between seeds of one network, where `repeated` networks were trained more than once. `expected`:
+    the front that longer trainings would find, by rising cost; empty where too few are confirmed.
     """
 
     run: str
@@ -74,6 +76,7 @@ class Trust:
     repeated: int
     agreement: Agreement | None
     confirmed: tuple[Confirmed, ...]
+    expected: tuple[Hope, ...]
 
     def to_dict(self) -> dict[str, Any]:
         ties = [{"number": n, "not_told_from": list(others)} for n, others in self.ties.items()]
@@ -119,6 +122,7 @@ def trust(run: Run, others: Sequence[Run] = ()) -> Trust | None:
         repeated=repeated,
         agreement=_agreement(confirmed),
         confirmed=confirmed,
+        expected=expected_front(run, {c.number: c.confirmed for c in confirmed}),
     )
 
 

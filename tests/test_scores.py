@@ -37,7 +37,7 @@ from nas.scores import SCORES, in_words, side_by_side
 from nas.settings import Settings
 from nas.trust import trust
 
-PROBABILITY = "mean probability of the true class, shared network"
+PROBABILITY = "probability of the true class (geometric mean), shared network"
 NASWOT = "NASWOT against random networks of the space (untrained)"
 OLD = Path(__file__).parent.parent / "results" / "reference" / "searched"
 STANDING = Untrained("naswot", 100.0, 10.0, 40)
@@ -49,24 +49,23 @@ OBJECTIVES = ("accuracy", "macs")
 
 def part(number: int, accuracy: float, probability: float, macs: int) -> Trial:
     """A trial of a part of a shared network."""
-    result = Result(accuracy, 1.0, 400, (), (), 0.1, probability, probability)
+    result = Result(accuracy, 1.0, 400, (), (), 0.1, score=probability)
     return replace(trial(number, accuracy, macs), result=result)
 
 
 def test_a_score_is_the_accuracy_where_nothing_else_is_said():
     alone = Result(0.5, 1.0, 10, (1.0,), ((1, 0.5),), 0.0)
-    assert (alone.score, alone.probability) == (0.5, None)
+    assert alone.score == 0.5
     one = part(0, 0.5, 0.25, 1)
     assert (one.value("accuracy"), one.result.accuracy) == (0.25, 0.5)
     assert Trial.from_dict(json.loads(one.to_json())) == one
 
 
 def test_lines_of_earlier_versions_are_read():
-    assert "probability" not in (OLD / TRIALS).read_text()
+    assert "score" not in (OLD / TRIALS).read_text()
     run = nas.load(OLD)
     assert (run.trials["score"] == run.trials["accuracy"]).all()
     assert (run.trials["score_error"] == run.trials["accuracy_error"]).all()
-    assert run.trials["probability"].isna().all()
     assert (run.proxy, run.score) == ("alone", SCORES["alone"])
     (axes,) = plot_front([run], "macs").axes
     assert axes.get_ylabel() == "validation accuracy"
@@ -104,8 +103,7 @@ def shared(finished, tmp_path) -> nas.Run:
     told(folder, proxy="shared")
     results = [(t, t.result.accuracy) for t in finished.records]
     lines = [
-        replace(t, result=Result(a, 1.0, 359, (), (), 0.1, 0.6 - a / 2, 0.6 - a / 2))
-        for t, a in results
+        replace(t, result=Result(a, 1.0, 359, (), (), 0.1, score=0.6 - a / 2)) for t, a in results
     ]
     (folder / TRIALS).write_text("".join(f"{line.to_json()}\n" for line in lines))
     return nas.load(folder)
@@ -120,10 +118,9 @@ def told(folder: Path, **facts) -> None:
 
 def test_a_front_is_by_probability(shared, finished):
     """Of two, the one of the lower accuracy and the higher probability is ahead."""
-    points = [(t.result.probability, -t.cost["macs"], t.number) for t in shared.records]
+    points = [(t.result.score, -t.cost["macs"], t.number) for t in shared.records]
     best = {n for p, c, n in points if not any(q >= p and d >= c and m != n for q, d, m in points)}
     assert set(shared.front["number"]) == best != set(finished.front["number"])
-    assert (shared.front["score"] == shared.front["probability"]).all()
     assert shared.front["score"].is_monotonic_increasing
     chosen = to_confirm(shared.records, OBJECTIVES, Budget(), 1)
     assert chosen[0].result.score == max(p for p, _, _ in points)
@@ -140,7 +137,7 @@ def test_what_is_said_of_a_shared_run(shared, cli):
     assert f"score: {PROBABILITY}" in found.out and "±" in found.out
     assert found.out.split("\n")[1].split()[:4] == ["trial", "block", "score", "accuracy"]
     rows = json.loads(cli("front", shared.path, "--json").out)[0]["front"]
-    assert {"accuracy", "accuracy_low", "score", "score_low", "probability"} <= rows[0].keys()
+    assert {"accuracy", "accuracy_low", "score", "score_low"} <= rows[0].keys()
     (axes,) = plot_front([shared], "macs").axes
     assert axes.get_ylabel() == PROBABILITY
     assert "tell scores apart" in trust(shared).sentence
@@ -154,9 +151,9 @@ def test_a_report_of_a_shared_run_has_both(shared):
     assert metrics["counted"]["word"] == "accuracy"
     point = found["points"][0]
     result = shared.records[0].result
-    assert point["values"]["accuracy"] == pytest.approx(result.probability, rel=1e-5)
+    assert point["values"]["accuracy"] == pytest.approx(result.score, rel=1e-5)
     assert point["values"]["counted"] == pytest.approx(result.accuracy, rel=1e-5)
-    assert "Scores are the mean probabilities" in found["runs"][0]["notes"][0]
+    assert "Scores are the probabilities (geometric means)" in found["runs"][0]["notes"][0]
 
 
 def test_lines_of_a_search(shared):
@@ -170,7 +167,7 @@ def test_lines_of_a_search(shared):
 
 def test_confirmed_scores_agree_by_score(shared):
     for record in shared.records:  # the more probable, the better in the end
-        longer = Result(record.result.probability, 1.0, 359, (1.0,), (), 1.0)
+        longer = Result(record.result.score, 1.0, 359, (1.0,), (), 1.0)
         append_line(shared.path / CONFIRMED, replace(record, result=longer).to_json())
     found = trust(nas.load(shared.path))
     assert found.agreement.tau == pytest.approx(1)
@@ -207,7 +204,7 @@ def test_a_task_knows_what_networks_are_compared_with():
 
 
 def test_what_was_counted_on_no_images_has_no_noise():
-    none = Result(None, None, 0, (), (), 0.1, None, 0.6)
+    none = Result(None, None, 0, (), (), 0.1, score=0.6)
     table = frame([replace(trial(n, 0.5, 10 * n + 1), result=none) for n in range(2)])
     assert standard_error(0.6, 0) == 0 and (table["score_error"] == 0).all()
     known = with_intervals(table)
@@ -233,7 +230,7 @@ def test_a_search_by_untrained_networks(untrained):
     assert info["hypervolume_reference"]["accuracy"] == 0 < untrained.hypervolume
     for record in untrained.records:
         found = record.result
-        assert found.accuracy is found.cross_entropy is found.probability is None
+        assert found.accuracy is found.cross_entropy is None
         assert 0 <= found.score <= 1 and found.validation_size == 0 and found.curve == ()
     task = Task("digits", None, cached_data("digits", None).id, RECIPE, untrained=standing)
     assert task.id == info["task"]["id"]

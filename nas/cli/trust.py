@@ -79,3 +79,18 @@ def _print_confirmed(found: Trust) -> None:
     if found.agreement:
         a = found.agreement
         print(f"τ of the two orders of {a.count}: {a.tau:.2f} (95 %: {a.low:.2f} to {a.high:.2f})")
+    _print_expected(found)
+
+
+def _print_expected(found: Trust) -> None:
+    from nas.show import make_table, print_table
+
+    if not found.expected:
+        return
+    about = "The front that longer trainings are expected to find"
+    table = make_table(about, "trial", "accuracy", "one standard deviation", "")
+    for hope in found.expected:
+        bounds = f"{100 * hope.low:.1f} to {100 * hope.high:.1f} %"
+        done = "confirmed" if hope.confirmed else ""
+        table.add_row(str(hope.number), f"{100 * hope.accuracy:.1f} %", bounds, done)
+    print_table(table)

@@ -29,8 +29,8 @@ def _training(run: Run) -> Iterator[str]:
     images = f"{recipe['subset']:,} images of {recipe['proxy_resolution']} pixels"
     what = {
         "alone": f"Accuracies are those of {plural(recipe['epochs'], 'epoch')} on at most {images}",
-        "shared": "Scores are the mean probabilities that parts of one network, which was trained "
-        "for all candidates at once, give to the true class",
+        "shared": "Scores are the probabilities (geometric means) that parts of one network, which "
+        "was trained for all candidates at once, give to the true class",
         "zero-cost": "Scores are the shares of random networks of the space that an untrained "
         "network beats by its NASWOT, and no accuracies",
     }

@@ -142,7 +142,7 @@ class Session:
         self.say(self._line())
 
     def _score(self, module: nn.Module) -> tuple[float, float]:
-        return score(module, self.validation, self.data, device=self.settings.device)[:2]
+        return score(module, self.validation, self.data, device=self.settings.device)
 
     def _save(self) -> None:
         write_atomic(self.folder / CHECKPOINT, self.training.save(metrics=self.metrics))
@@ -171,7 +171,7 @@ class Session:
         assert self.data.test is not None  # _check
         test = resized(self.data.test, self.settings.resolution)
         with together():
-            accuracy, loss, _ = score(module, test, self.data, device=self.settings.device)
+            accuracy, loss = score(module, test, self.data, device=self.settings.device)
         if not math.isfinite(loss):
             raise Diverged(f"the test loss is {loss}")
         self._write_metrics()  # which a kill may have kept from the last epoch's line
