@@ -1,4 +1,4 @@
-"""How well cheap evaluations rank networks of mixed families: proxy_mixed.csv and .png.
+"""How well cheap evaluations rank networks of mixed families: proxy_mixed.csv; proxy.py has τ.
 
     python benchmarks/proxy_mixed.py truth cifar10 20     # trained alone, three times `thorough`
     python benchmarks/proxy_mixed.py alone cifar10 20 preset=standard
@@ -21,15 +21,19 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from proxy import figures, write
 
 from nas.arch import Architecture
 from nas.cost import cost
+from nas.data import resized
 from nas.evaluate import Task, cached_data, proxied, proxy_images, proxy_module
 from nas.feasible import random_candidates
 from nas.proxies import PROXIES, first_images, zero_cost
@@ -54,6 +58,7 @@ QUICKLY = {
 }  # in two thirds of the time, at the same rate a image
 FILES = {"cifar10": "cifar10_10k2k.npz"}
 HOW = ("paths", "sandwich")
+COUNTED = ("macs", "params", "activations", *PROXIES)
 
 
 @cache
@@ -103,8 +108,6 @@ def scored(module: torch.nn.Module, job: Task, side: int) -> dict[str, Any]:
     data = cached_data(job.data, None)
     found: dict[str, Any] = {}
     for name, images in (("validation", proxy_images(job, side)[1]), ("test", data.test)):
-        from nas.data import resized
-
         found[name] = score(module, resized(images, side), data)._asdict()
     return found
 
@@ -149,30 +152,76 @@ def complete(way: str, data: str, count: int, evaluate: Any, **facts: Any) -> No
             append_line(LOG, json.dumps(entry))
 
 
+# Table -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """A network that was trained for long; its accuracy on all images that it has not seen."""
+
+    accuracy: float
+
+
+def rows(data: str) -> Iterator[dict[str, Any]]:
+    """τ of every score of every way, on the networks that have a truth."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in read_lines(LOG):
+        if entry["data"] == data:
+            found.setdefault(entry["way"], {})[entry["id"]] = entry
+    truth = {key: Truth(_unseen(entry)) for key, entry in found.pop("truth", {}).items()}
+    for way, entries in found.items():
+        known = [entries[key] for key in truth if key in entries]
+        judged = [truth[entry["id"]] for entry in known]
+        seconds = round(float(np.mean([entry["seconds"] for entry in known])), 2)
+        facts = {"way": way, "part": data, "networks": len(known), "seconds": seconds}
+        for name, values in _scores(known).items():
+            yield {**facts, "score": name, **figures(values, judged)}
+
+
+def _unseen(entry: dict[str, Any]) -> float:
+    """Validation and test part are of one size."""
+    return float(entry["validation"]["accuracy"] + entry["test"]["accuracy"]) / 2
+
+
+def _scores(entries: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+    """What networks are ranked by, more is better."""
+    if "macs" in entries[0]:
+        return {name: [entry[name] for entry in entries] for name in COUNTED}
+    found = [entry["validation"] for entry in entries]
+    loss = [-entry["cross_entropy"] for entry in found]
+    return {"accuracy": [entry["accuracy"] for entry in found], "loss": loss}
+
+
 def main(arguments: Sequence[str]) -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    way, data, count, *settings = arguments
+    if arguments:
+        evaluate(*arguments)
+    else:
+        write("mixed", [row for data in (*FILES, "digits") for row in rows(data)])
+
+
+def evaluate(way: str, data: str, count: str, *settings: str) -> None:
+    """Log what a way finds of the first `count` networks."""
     given = {k: v for k, _, v in (setting.partition("=") for setting in settings)}
     folder, preset = given.pop("folder", None), given.pop("preset", "thorough")
     read = {key: json.loads(value) for key, value in given.items()}
+    seed = read.pop("seed", 0)
     if way == "counts":
         job = task(data, Recipe())
-        complete(way, data, int(count), lambda arch: counted(arch, job))
-    elif way == "shared":
+        return complete(way, data, int(count), lambda arch: counted(arch, job))
+    if way == "shared":
         with tempfile.TemporaryDirectory() as temporary:
-            seed, began = read.pop("seed", 0), time.process_time()
+            began = time.process_time()
             job = train_shared(data, Path(folder or temporary), seed, **read)
             minutes = round((time.process_time() - began) / 60, 2)
             name = " ".join(["shared", *(f"{k}={v}" for k, v in sorted(given.items()))])
-            complete(name, data, int(count), lambda arch: part(arch, job), minutes=minutes)
-    else:
-        recipe, seed = Recipe.load(preset), read.pop("seed", 0)
-        if way == "truth":
-            recipe = recipe.but(epochs=recipe.epochs * LONGER, **QUICKLY)
-        job = task(data, recipe.but(**read))
-        name = way if way == "truth" else " ".join([f"alone {preset}", *settings[1:]])
-        name += f" seed={seed}" if seed else ""
-        complete(name, data, int(count), lambda arch: alone(arch, job, seed))
+            return complete(name, data, int(count), lambda arch: part(arch, job), minutes=minutes)
+    recipe = Recipe.load(preset)
+    if way == "truth":
+        recipe = recipe.but(epochs=recipe.epochs * LONGER, **QUICKLY)
+    job = task(data, recipe.but(**read))
+    name = way if way == "truth" else " ".join([f"alone {preset}", *settings[1:]])
+    return complete(name, data, int(count), lambda arch: alone(arch, job, seed))
 
 
 if __name__ == "__main__":
