@@ -55,7 +55,7 @@ LONGER = 3  # times `thorough`
 QUICKLY = {
     "batch": 128,
     "learning_rate": 0.08,
-}  # in two thirds of the time, at the same rate a image
+}  # in two thirds of the time, at the same rate an image
 FILES = {"cifar10": "cifar10_10k2k.npz"}
 HOW = ("paths", "sandwich")
 COUNTED = ("macs", "params", "activations", *PROXIES)

@@ -51,6 +51,7 @@ def speed(execution: Execution, out: Path) -> float:
         objectives=("accuracy", "macs"),
         sampler="random",
         trials=TRIALS,
+        confirm=0,
         recipe=Recipe(),
         out=out,
         progress=watch,

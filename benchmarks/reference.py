@@ -23,6 +23,7 @@ SETTINGS = {
     "data": "fashion-mnist",
     "budget": ("40M-flops",),
     "trials": 28,
+    "confirm": 0,
     "recipe": Recipe(epochs=4, subset=1000, learning_rate=0.05),
 }
 BASELINES = ("mobilenet_v2_x0_35", "shufflenet_v2_x0_5", "mobilenet_v3_small_x0_75")

@@ -37,6 +37,7 @@ def search(folder: Path, sampler: str, seed: int) -> list[tuple[str, int, int, f
             budget=f"{BUDGET:.0f}-flops",
             objectives=OBJECTIVES,
             trials=TRIALS,
+            confirm=0,
             recipe=Recipe(epochs=3),
             sampler=sampler,
             seed=seed,

@@ -65,7 +65,8 @@ def predicted(trial: Trial, task: Task, images: int) -> float:
     steps, seconds = long.epochs * min(long.subset, images), trial.result.seconds
     if task.at_once:
         return seconds * TRAINING * steps / (trial.result.validation_size or IMAGES)
-    return seconds * steps / (task.recipe.epochs * min(task.recipe.subset, images))
+    brief = task.recipe.epochs * min(task.recipe.subset, images) * min(task.recipe.width, 1.0)
+    return seconds * steps / brief
 
 
 def longer(trial: Trial, task: Task) -> Job:

@@ -23,7 +23,7 @@ from nas.executors import Executor
 from nas.executors.execution import Execution, Place, opened
 from nas.feasible import check_budget, check_latency, hypervolume_reference, random_candidates
 from nas.finale import Finale
-from nas.gate import Gate
+from nas.gate import Gate, reason_of
 from nas.graph import Graph
 from nas.journal import Journal
 from nas.latency import DeviceTable, Latency, calibrate, measure
@@ -244,7 +244,7 @@ class Search:
 
     def run(self) -> Run:
         """Run until the trials, the time or the space is used up; write the front."""
-        self.began = time.monotonic()
+        self.deadline = time.monotonic() + (self.settings.time or float("inf"))
         fresh = not self.info
         if fresh:
             self._prepare()
@@ -393,16 +393,17 @@ class Search:
         job = job_of(self.settings, self.gate, self.task, folder)
         try:
             found = prepare(job, self.progress.say, self.progress.shared_epoch)
-            trouble = unlearned(found, len(self.data.classes))
-        except InputError as error:
+            trouble = unlearned(found, self.data.train)
+        except Exception as error:  # nobody asked for it, so nothing of it may end the search
             if known or not self.settings.auto:
                 raise
-            found, trouble = None, str(error)
+            found, trouble = None, reason_of(error)
         if trouble:
             self.progress.say(f"note: {trouble}")
-        if trouble and self.settings.auto:
+        if trouble and self.settings.auto and not known:
             self.progress.say("so each candidate is trained alone")
             self.settings = replace(self.settings, proxy="alone")
+            self.score = SCORES["alone"]
         else:
             self.task = replace(self.task, shared=found)
         self.info["settings"]["proxy"] = self.info["task"]["proxy"] = self.settings.proxy
@@ -502,7 +503,7 @@ class Search:
             self.task,
             self.data,
             executor,
-            time.monotonic() - self.began,
+            lambda: self.deadline - time.monotonic(),
             self.progress,
             self._measure if times_front else None,
             self._known,

@@ -3,7 +3,7 @@
 Scores of a search and long trainings are observations of one truth, of different worth: scores are
 many, in no unit and wrong in ways that networks of a kind share; long trainings are few. So the
 accuracy is a line in the score, and what a Gaussian process on the architecture's numbers
-(`nas.encoding`) adds to it. With three trainings that is the order of the scores, with forty on
+(`nas.encoding`) adds to it. With few trainings that is about the order of the scores, with forty on
 NAS-Bench-Macro that of a second long training (docs/ranking.md).
 
     logit accuracy = constant + slope · score + f(architecture) + noise
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,16 +26,16 @@ from scipy.special import expit, logit
 from nas.blocks import import_blocks
 from nas.cost import cost
 from nas.encoding import Row, encoder
-from nas.metrics import METRICS
+from nas.errors import InputError
 from nas.pareto import maximised, non_dominated
 from nas.prior import space_of
-from nas.records import COMPLETE
+from nas.records import COMPLETE, Trial
 from nas.run import Run
 from nas.samplers.encoding import Floats
 from nas.samplers.surrogate import matern, squared_distances
 from nas.space import Candidate
 
-FEWEST = 3  # long trainings that say something of the others
+LEAST_TOLD = 3  # long trainings that say something of the others
 CONSTANT = 1.0  # variance of the constant, where the known values have mean 0 and variance 1
 # Normal priors, (mean, deviation), of logarithms: both length scales, variances of f, noise, slope.
 PRIOR = ((1.8, 1.7), (1.8, 1.7), (-1.0, 1.0), (-3.0, 1.5), (0.0, 1.0))
@@ -69,21 +68,26 @@ class Expected:
 def expected_front(run: Run, known: Mapping[int, float]) -> tuple[Hope, ...]:
     """The front that longer trainings would find, by rising cost, the run's first.
 
-    From the accuracies `known` of some trials by number; empty where they are too few.
+    From the accuracies `known` of some trials by number; empty where they are too few, or blocks of
+    the run are not registered here.
     """
-    done = [t for t in _trials(run) if _comparable(t)]
-    told = {place: known[t["number"]] for place, t in enumerate(done) if t["number"] in known}
-    if len(told) < FEWEST:
+    done = [t for t in run.records if _comparable(t, run)]
+    told = {place: known[t.number] for place, t in enumerate(done) if t.number in known}
+    if len(told) < LEAST_TOLD:
         return ()
-    import_blocks(run.info["settings"]["blocks"])
-    encode = encoder(space_of(run))
-    rows = [encode(Candidate({}, t["architecture"], cost(t["architecture"]))) for t in done]
-    found = expect(rows, [t["score"] for t in done], told)
+    try:
+        import_blocks(run.info["settings"]["blocks"])
+        encode = encoder(space_of(run))
+        archs = [trial.architecture for trial in done]
+    except InputError:
+        return ()
+    rows = [encode(Candidate({}, arch, cost(arch))) for arch in archs]
+    found = expect(rows, [t.result.score for t in done if t.result], told)
     if found is None:
         return ()
     three = (own.tolist() for own in (found.accuracy, found.low, found.high))
     hopes = [
-        Hope(t["number"], t[METRICS[run.cost].column], at, low, high, t["number"] in known)
+        Hope(t.number, t.value(run.cost) or 0.0, at, low, high, t.number in known)
         for t, at, low, high in zip(done, *three, strict=True)
     ]
     points = np.array([(hope.accuracy, hope.cost) for hope in hopes])
@@ -92,14 +96,10 @@ def expected_front(run: Run, known: Mapping[int, float]) -> tuple[Hope, ...]:
     return tuple(sorted(front, key=lambda hope: hope.cost))
 
 
-def _trials(run: Run) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in t.items()} for t in run.trials.to_dict("records")]
-
-
-def _comparable(trial: dict[str, Any]) -> bool:
-    """Whether it is complete, within the budget and of the run's space."""
-    ended = trial["state"] == COMPLETE and not trial["over_budget"] and not trial["source"]
-    return bool(ended and trial["architecture"] is not None)
+def _comparable(trial: Trial, run: Run) -> bool:
+    """Whether it is complete, within the budget, and of the run's own space."""
+    ended = trial.state == COMPLETE and trial.result is not None and trial.source is None
+    return ended and trial.within(run.budget)
 
 
 def expect(
@@ -109,7 +109,7 @@ def expect(
 
     `rows`: what `nas.encoding` makes of each trial, `scores`: what the search ranked it by.
     """
-    if len(known) < FEWEST:
+    if len(known) < LEAST_TOLD:
         return None
     places = np.array(list(known), dtype=int)
     told = logit(np.clip(list(known.values()), NEVER, 1 - NEVER))

@@ -33,9 +33,9 @@ from nas.settings import Settings
 class Finale:
     """What is done when all trials have ended.
 
-    `executor` trains as it did in the search, which took `seconds`. `measure` times a network
-    while nothing trains, None where a search measures nothing; `known` is the best that can be
-    known of a latency here.
+    `executor` trains as it did in the search, which has `time_left` of what it was given.
+    `measure` times a network while nothing trains, None where a search measures nothing; `known`
+    is the best that can be known of a latency here.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class Finale:
     task: Task
     data: Data
     executor: Executor
-    seconds: float
+    time_left: Callable[[], float]
     progress: Progress
     measure: Callable[[Graph], Latency] | None
     known: Callable[[Graph], Latency]
@@ -82,14 +82,18 @@ class Finale:
         # The loop keeps no architectures, and may know estimates where the front was measured.
         trials = [replace(t, latency=run.finals.get(t.number, t.latency)) for t in run.records]
         found = candidates(trials, self.settings.objectives, self.budget, asked or FEW)
-        found = found if asked else self._fitting(found)
-        self._train([(t, longer(t, self.task)) for t in found if t.number not in done], path)
+        found = [trial for trial in found if trial.number not in done]
+        if asked is None:
+            found = self._fitting(found, sum(trial.seconds for trial in trials))
+        self._train([(trial, longer(trial, self.task)) for trial in found], path)
 
-    def _fitting(self, trials: Sequence[Trial]) -> list[Trial]:
-        """The first of them that a part of the search's time is enough for."""
-        allowed, images = SHARE * self.seconds * self.executor.slots, len(self.data.train)
-        ends = accumulate(predicted(trial, self.task, images) for trial in trials)
-        found = [trial for trial, end in zip(trials, ends, strict=True) if end <= allowed]
+    def _fitting(self, trials: Sequence[Trial], searched: float) -> list[Trial]:
+        """The first that fit into a share of the seconds `searched`, of all slots together."""
+        slots = self.executor.slots
+        allowed = min(SHARE * searched / slots, self.time_left())
+        each = [predicted(trial, self.task, len(self.data.train)) for trial in trials]
+        ends = zip(trials, each, accumulate(each), strict=True)
+        found = [t for t, own, end in ends if own <= allowed and end <= allowed * slots]
         if found:
             few = plural(len(found), "trial")
             self.progress.say(f"{few} of the front trained again, for longer; --confirm 0 does not")

@@ -49,7 +49,7 @@ def hypervolume(points: Points, reference: Sequence[float], maximise: Sequence[b
 def standard_error(accuracy: float, images: int) -> float:
     """Standard error of an accuracy counted on so many images (binomial); 0 where on none.
 
-    Of a mean of probabilities p it is an upper bound, as their variance is at most p (1 - p).
+    The error of a mean of probabilities is taken to be the same.
     """
     return float(np.sqrt(max(accuracy * (1 - accuracy), 0.0) / images)) if images else 0.0
 

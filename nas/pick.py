@@ -91,7 +91,7 @@ def check_comparable(runs: Sequence[Run], x: str) -> None:
     for run in runs[1:]:
         both = f"{runs[0].path} and {run.path}"
         if run.info["task"]["id"] != runs[0].info["task"]["id"]:
-            raise InputError(f"{both}: expected equal data, recipe and resolution{_else(run)}")
+            raise InputError(f"{both}: expected equal data, recipe and resolution{_else(runs)}")
         if run.budget != runs[0].budget:
             raise InputError(f"{both}: expected equal budgets; --budget gives them one")
         if run.device != runs[0].device and (x == "latency" or "latency" in run.budget):
@@ -100,9 +100,10 @@ def check_comparable(runs: Sequence[Run], x: str) -> None:
             )
 
 
-def _else(run: Run) -> str:
+def _else(runs: Sequence[Run]) -> str:
     """What else must be equal where a run's scores are of no trainings."""
-    return "" if run.score == SCORES["alone"] else f"; scores of {run.score.of} are a run's own"
+    others = (run.score.of for run in runs if run.score != SCORES["alone"])
+    return "".join(f"; scores of {what} are a run's own" for what in dict.fromkeys(others))
 
 
 def assess(table: pd.DataFrame, budget: Budget, x: str, *, seed: int = 0) -> pd.DataFrame:

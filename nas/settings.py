@@ -113,7 +113,8 @@ class Settings:
         if self.proxy != "auto":
             return self
         long = self.trials >= LONG[0] and (self.time or inf) >= LONG[1]
-        alone = self.rungs or self.baselines or self.prior or space.mixed or not long
+        needs = self.rungs or self.baselines or self.prior or self.device != "cpu"
+        alone = needs or space.mixed or not space.parameters or not long
         return replace(self, proxy="alone" if alone else "shared", auto=True)
 
     @classmethod
@@ -121,7 +122,8 @@ class Settings:
         """Read what `asdict` wrote."""
         names = ("budget", "objectives", "rungs", "baselines", "prior", "blocks")
         lists = {key: tuple(data.get(key, ())) for key in names}
-        return cls(**{**data, **lists, "recipe": Recipe.from_dict(data["recipe"])})
+        earlier = {"confirm": 0}  # what runs of earlier versions do not say
+        return cls(**{**earlier, **data, **lists, "recipe": Recipe.from_dict(data["recipe"])})
 
 
 def check_device(device: str, *, here: bool = True) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from nas.expected import FEWEST, expect
+from nas.expected import LEAST_TOLD, expect
 from nas.ranking import tau
 
 COUNT = 60
@@ -27,8 +27,8 @@ def known(truth: np.ndarray, count: int) -> dict[int, float]:
 
 def test_too_few_say_nothing_and_three_keep_the_order_of_the_scores():
     rows, scores, truth = table(0, slope=3.0, own=0.0)
-    assert expect(rows, scores, known(truth, FEWEST - 1)) is None
-    found = expect(rows, scores, known(truth, FEWEST))
+    assert expect(rows, scores, known(truth, LEAST_TOLD - 1)) is None
+    found = expect(rows, scores, known(truth, LEAST_TOLD))
     assert found and tau(found.accuracy, truth) > 0.9
 
 

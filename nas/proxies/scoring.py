@@ -57,7 +57,7 @@ def untrained(gate: Gate, task: Task, seed: int, name: str = NASWOT) -> Untraine
     """
     rng = random.Random(seed)
     walks = (gate.feasible(gate.space.sample(rng), rng) for _ in range(NETWORKS))
-    archs = [gate.space.architecture(params) for params in walks if params]
+    archs = [gate.space.architecture(params) for params in walks if params is not None]
     with together():
         values = [_value(arch, task, name) for arch in archs]
     known = [value for value in values if math.isfinite(value)]

@@ -32,8 +32,10 @@ class Paths:
         others = [path for path in self._values if not path.endswith(".block")]
         while True:
             params = {path: next(deck) for path, deck in decks.items()}
-            found = self._within(params, others, rng) or self._within(params, [*decks], rng)
-            if found:
+            found = self._within(params, others, rng)
+            if found is None:
+                found = self._within(params, [*decks], rng)
+            if found is not None:
                 yield self.space.architecture(found)
 
     @cached_property

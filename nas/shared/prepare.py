@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import torch
 from safetensors import SafetensorError
 
+from nas.arch import trace
 from nas.data import Images
 from nas.errors import InputError
 from nas.evaluate import Task, cached_data, proxy_images
@@ -85,6 +88,7 @@ def prepare(job: Job, say: Say, on_epoch: OnEpoch) -> Checkpoint:
     if found := checkpoint.find(job.folder):
         checkpoint.pack(found)  # raises here what else every trial would
         return found
+    _check_head(job)
     say(check_memory(job.space, layout, job.how))
     if layout.modules:
         say(own_weights(layout))
@@ -95,9 +99,13 @@ def prepare(job: Job, say: Say, on_epoch: OnEpoch) -> Checkpoint:
     return _trained(job, layout, facts, say, on_epoch)
 
 
-def unlearned(found: Checkpoint, classes: int) -> str | None:
-    """A sentence where a trained network is hardly better than guessing, and ranks by little."""
-    facts, guessing = read_facts(Path(found.path)), math.log(classes)
+def unlearned(found: Checkpoint, images: Images) -> str | None:
+    """A sentence where a trained network is hardly better than guessing, and ranks by little.
+
+    The best guess knows how frequent each class is among the images: its loss is their entropy.
+    """
+    facts, shares = read_facts(Path(found.path)), images.y.bincount() / len(images)
+    guessing = float(torch.special.entr(shares).sum())
     loss = facts["curve"][-1] if facts and facts["curve"] else 0.0
     if loss < LEARNED * guessing:
         return None
@@ -115,6 +123,16 @@ def own_weights(layout: Layout) -> str:
         f"note: {', '.join(modules)} in {', '.join(blocks)} cannot be cut to a width, so that each "
         "number of channels has weights of its own there, which learn from fewer steps"
     )
+
+
+def _check_head(job: Job) -> None:
+    classes = len(cached_data(job.task.data, job.task.data_dir).classes)
+    outputs = trace(next(job.paths.draw(random.Random(0)))).output[0]
+    if outputs != classes:
+        raise InputError(
+            f"space {job.space.name}: expected a head of {classes} outputs, a class each, for "
+            f"--proxy shared, got {outputs}; --proxy alone trains such networks"
+        )
 
 
 def _check_origin(job: Job, facts: Facts) -> None:

@@ -19,7 +19,7 @@ from nas.evaluate import Task, cached_data, proxied, proxy_images
 from nas.graph import Graph
 from nas.latency.lock import together
 from nas.net import build, threads
-from nas.records import SHARED, Result
+from nas.records import SHARED, Result, read_json
 from nas.shared.checkpoint import Weights, find, load
 from nas.shared.layout import Outgrown
 from nas.space import proxy_side
@@ -78,7 +78,7 @@ def part_of(folder: Path, arch: Architecture) -> dict[str, torch.Tensor]:
     trained shared network, or the architecture is not of its space.
     """
     found = find(folder / SHARED)
-    if found is None:
+    if found is None or read_json(folder / "run.json")["settings"]["proxy"] == "alone":
         raise InputError(f"{folder}: no trained shared network; expected a run by --proxy shared")
     try:
         return dict(module_of(load(found), arch).state_dict())
@@ -106,9 +106,10 @@ def calibrate(module: nn.Module, images: Images, data: Data) -> None:
 def folded(module: nn.Module) -> nn.Module:
     """The module with each batch norm in the convolution before it: it scores in two thirds of
     the time. Its weights are no longer those of the shared network."""
-    for layer in list(module.modules()):
-        conv, norm = getattr(layer, "conv", None), getattr(layer, "norm", None)
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            layer.conv = fuse_conv_bn_eval(conv, norm)
-            layer.norm = nn.Identity()
+    for layer in list(module.modules()):  # a person's own may use the two in any order
+        parts = dict(layer.named_children())
+        if type(layer) is nn.Sequential and [*parts][:2] == ["conv", "norm"]:
+            conv, norm = parts["conv"], parts["norm"]
+            assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+            layer.conv, layer.norm = fuse_conv_bn_eval(conv, norm), nn.Identity()
     return module
