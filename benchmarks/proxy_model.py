@@ -6,7 +6,7 @@ of the networks that it sees. `activations` adds that count to the size of a net
 network's width and depth tell already. Seconds stay empty: full trainings took their authors hours.
 
 With a shared network it is `nas.expected`, on the 200 networks that proxy_shared.jsonl has the
-losses of, for each of its seeds; the others of the 200 are predicted.
+losses of, ten draws for each of its seeds; the others of the 200 are predicted.
 """
 
 from __future__ import annotations

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.special import expit, logit
 
+import nas
 from nas.expected import LEAST_TOLD, expect
 from nas.ranking import tau
+from nas.records import CONFIRMED, TRIALS, Result
+from nas.trust import trust
 
 COUNT = 60
 
@@ -63,3 +71,44 @@ def test_equal_and_extreme_accuracies(accuracy):
     rows, _, _ = table(3, slope=1.0, own=0.0)
     found = expect(rows, np.full(COUNT, 0.3), dict.fromkeys(range(4), accuracy))
     assert found and np.isfinite(found.accuracy).all()
+
+
+# Runs --------------------------------------------------------------------------------------------
+
+
+def copied(run: nas.Run, folder: Path, confirmed: int, taken: int = 0) -> nas.Run:
+    """A copy of a run; its first trials `taken` from another, its last ones `confirmed`."""
+    shutil.copytree(run.path, folder)
+    sources = [f"x:{n}" if n < taken else None for n in range(len(run.records))]
+    trials = [replace(t, source=s) for t, s in zip(run.records, sources, strict=True)]
+    lines = [
+        replace(t, result=Result(0.9 - n / 20, 0.5, 359, (1.0,), (), 1.0)).to_json()
+        for n, t in enumerate(trials[len(trials) - confirmed :])
+    ]
+    for name, content in ((TRIALS, [t.to_json() for t in trials]), (CONFIRMED, lines)):
+        (folder / name).write_text("".join(f"{line}\n" for line in content))
+    return nas.load(folder)
+
+
+def test_the_front_to_expect_of_a_run(finished, tmp_path, cli):
+    run = copied(finished, tmp_path / "run", confirmed=4)
+    found = trust(run).expected
+    costs = [hope.cost for hope in found]
+    assert costs == sorted(costs) and {hope.confirmed for hope in found} <= {True, False}
+    assert all(0 < hope.low < hope.accuracy < hope.high < 1 for hope in found)
+    assert "The front that longer trainings are expected to find" in cli("trust", run.path).out
+    assert json.loads(cli("trust", run.path, "--json").out)["expected"][0]["cost"] == costs[0]
+    assert trust(copied(finished, tmp_path / "few", confirmed=LEAST_TOLD - 1)).expected == ()
+
+
+def test_trials_of_earlier_runs_have_no_part_in_it(finished, tmp_path):
+    found = trust(copied(finished, tmp_path / "run", confirmed=4, taken=3)).expected
+    assert found and {0, 1, 2}.isdisjoint(hope.number for hope in found)
+
+
+def test_blocks_that_are_not_here_leave_it_out(finished, tmp_path):
+    run = copied(finished, tmp_path / "run", confirmed=4)
+    info = json.loads((run.path / "run.json").read_text())
+    info["settings"]["blocks"] = ["no_such_module"]
+    (run.path / "run.json").write_text(json.dumps(info))
+    assert trust(nas.load(run.path)).expected == ()

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import RECIPE, RECIPE_YAML, wait_for
+from conftest import RECIPE, RECIPE_YAML, SMALL, wait_for
 from faulty import faulty  # noqa: F401 a fixture
 
 import nas
@@ -34,11 +34,11 @@ from nas.shared.layout import Layout
 from nas.shared.memory import check_memory
 from nas.shared.paths import Paths
 from nas.shared.prepare import Job, prepare
-from nas.shared.scoring import part_of
+from nas.shared.scoring import folded, part_of
 from nas.shared.survey import layout_of
 from nas.shared.training import SharedRecipe, shared_recipe
 from nas.space import Space
-from nas.space_file import load_space
+from nas.space_file import load_space, parse_space
 
 DATA = cached_data("digits", None)
 HOW = SharedRecipe(replace(RECIPE, epochs=3, batch=20), resolution=64)
@@ -391,6 +391,44 @@ def test_which_proxy_is_the_default(space, settings, proxy):
     assert Settings(space=space, **settings).settled(load_space(space)).proxy == proxy
     asked = Settings(space=space, proxy="alone").settled(load_space(space))
     assert (asked.proxy, asked.auto) == ("alone", False)
+
+
+def test_a_space_without_choices_is_no_search_to_share_for():
+    data = {"stem": {"block": "conv", "width": 8}, "head": {"head": "classifier"}}
+    data["stages"] = [{"block": "conv", "width": 8}]
+    fixed = parse_space(data, "fixed", name="fixed", text="")
+    assert Settings(trials=60).settled(fixed).proxy == "alone"
+    assert next(Paths(fixed, any_cost).draw(random.Random(0))).stages[0].width == 8
+
+
+def uneven(module: torch.nn.Module) -> torch.nn.Module:
+    """With statistics of batch norm that change what it computes."""
+    torch.manual_seed(0)
+    for norm in (m for m in module.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        norm.running_mean.uniform_()
+        norm.running_var.uniform_(0.5, 2)
+    return module.eval()
+
+
+def test_folding_keeps_what_a_network_computes():
+    module, x = uneven(nas.build(SMALL, seed=0)), torch.rand(2, 3, 16, 16)
+    expected = module(x)
+    assert torch.allclose(folded(module)(x), expected, atol=1e-5)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in module.modules())
+
+
+def test_a_persons_own_module_is_not_folded():
+    class Own(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm = torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(3)
+
+        def forward(self, x):
+            return self.conv(self.norm(x))
+
+    module, x = uneven(Own()), torch.rand(2, 3, 16, 16)
+    expected = module(x)
+    assert torch.equal(folded(module)(x), expected)
 
 
 def test_what_learned_nothing_is_not_the_default(quick, tmp_path, monkeypatch):

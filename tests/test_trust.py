@@ -20,6 +20,7 @@ from nas.executors import train
 from nas.ranking import agreement, tau
 from nas.recipe import PRESETS, Recipe
 from nas.records import CONFIRMED, FAILED, TRIALS, Result, Trial, read_trials
+from nas.settings import Settings
 from nas.shared.checkpoint import Checkpoint
 from nas.trust import Trust, trust
 
@@ -194,6 +195,12 @@ def test_a_few_are_confirmed_where_time_allows(quick, tmp_path, brief, monkeypat
     assert quick(tmp_path / "none", trials=4, confirm=0).confirmed == []
     monkeypatch.setattr("nas.finale.SHARE", 0.0)
     assert quick(tmp_path / "short", trials=4).confirmed == []
+
+
+def test_runs_of_earlier_versions_confirm_nothing_by_themselves():
+    data = asdict(Settings())
+    del data["confirm"]
+    assert Settings.from_dict(data).confirm == 0 and Settings().confirm is None
 
 
 def test_how_long_a_confirmation_will_take():
