@@ -102,7 +102,7 @@ def test_run_json_tells_how_to_repeat_it(finished):
         "objectives": ["accuracy", "macs"],
         "trials": 8,
         "time": None,
-        "confirm": None,
+        "confirm": 0,
         "proxy": "alone",
         "proxy_time": None,
         "auto": True,
@@ -220,7 +220,7 @@ def test_a_baseline_is_no_trial(quick, tmp_path):
 def test_time_ends_a_search_between_trials(quick, tmp_path, monkeypatch):
     clock = iter(range(0, 10_000, 10))
     monkeypatch.setattr(driver.time, "monotonic", lambda: next(clock))
-    run = quick(tmp_path / "run", trials=50, time=35.0, confirm=0)
+    run = quick(tmp_path / "run", trials=50, time=35.0)
     check_whole(run, 3)
 
 

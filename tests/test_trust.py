@@ -190,11 +190,11 @@ def test_a_search_confirms_its_front_and_a_resume_goes_on(quick, tmp_path, brief
 
 def test_a_few_are_confirmed_where_time_allows(quick, tmp_path, brief, monkeypatch):
     monkeypatch.setattr("nas.finale.SHARE", 1e6)
-    run = quick(tmp_path / "run", trials=4)
+    run = quick(tmp_path / "run", trials=4, confirm=None)
     assert len(run.confirmed) == FEW
-    assert quick(tmp_path / "none", trials=4, confirm=0).confirmed == []
+    assert quick(tmp_path / "none", trials=4).confirmed == []
     monkeypatch.setattr("nas.finale.SHARE", 0.0)
-    assert quick(tmp_path / "short", trials=4).confirmed == []
+    assert quick(tmp_path / "short", trials=4, confirm=None).confirmed == []
 
 
 def test_runs_of_earlier_versions_confirm_nothing_by_themselves():
