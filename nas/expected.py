@@ -97,9 +97,9 @@ def expected_front(run: Run, known: Mapping[int, float]) -> tuple[Hope, ...]:
 
 
 def _comparable(trial: Trial, run: Run) -> bool:
-    """Whether it is complete, within the budget, and of the run's own space."""
+    """Whether it is complete with its architecture, within the budget, of the run's own space."""
     ended = trial.state == COMPLETE and trial.result is not None and trial.source is None
-    return ended and trial.within(run.budget)
+    return ended and bool(trial.arch) and trial.within(run.budget)
 
 
 def expect(
