@@ -1,15 +1,16 @@
 """What a long training would reach, of every trial, from the few that had one.
 
 Scores of a search and long trainings are observations of one truth, of different worth: scores are
-many, in no unit and wrong in ways that networks of a kind share; long trainings are few. So the
-accuracy is a line in the score, and what a Gaussian process on the architecture's numbers
+many, and wrong in ways that networks of a kind share; long trainings are few. So the log odds of the
+accuracy are a line in those of the score, and what a Gaussian process on the architecture's numbers
 (`nas.encoding`) adds to it. With few trainings that is about the order of the scores, with forty on
 NAS-Bench-Macro that of a second long training (docs/ranking.md).
 
-    logit accuracy = constant + slope · score + f(architecture) + noise
+    logit accuracy = constant + (1 + slope) · logit score + f(architecture) + noise
 
-Constant, slope and f are normal beforehand; the variances, length scales and noise are the mode of
-marginal likelihood times priors (Rasmussen and Williams 2006, chapters 2.7 and 5.4).
+Constant, slope and f are normal of mean 0 beforehand, so that a long training moves the log odds of
+a right answer by a constant where nothing else is known. The variances, length scales and noise are
+the mode of marginal likelihood times priors (Rasmussen and Williams 2006, chapters 2.7 and 5.4).
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ from nas.samplers.surrogate import matern, squared_distances
 from nas.space import Candidate
 
 LEAST_TOLD = 3  # long trainings that say something of the others
-CONSTANT = 1.0  # variance of the constant, where the known values have mean 0 and variance 1
+CONSTANT = 1.0  # variance of the constant, about the mean of what is known
 # Normal priors, (mean, deviation), of logarithms: both length scales, variances of f, noise, slope.
-PRIOR = ((1.8, 1.7), (1.8, 1.7), (-1.0, 1.0), (-3.0, 1.5), (0.0, 1.0))
+PRIOR = ((1.8, 1.7), (1.8, 1.7), (-2.0, 1.0), (-4.0, 1.5), (-1.5, 1.0))
 BOUNDS = ((-3.0, 6.0), (-3.0, 6.0), (-6.0, 4.0), (-12.0, 1.0), (-4.0, 3.0))
 NEVER = 1e-3  # an accuracy is at least so far from 0 and 1
 
@@ -112,13 +113,12 @@ def expect(
     if len(known) < LEAST_TOLD:
         return None
     places = np.array(list(known), dtype=int)
-    told = logit(np.clip(list(known.values()), NEVER, 1 - NEVER))
-    centre, unit = float(told.mean()), float(told.std()) or 1.0
-    mean, variance = _Kernel.of(rows, scores, places).posterior((told - centre) / unit)
+    odds = logit(np.clip(scores, NEVER, 1 - NEVER))
+    gains = logit(np.clip(list(known.values()), NEVER, 1 - NEVER)) - odds[places]
+    centre = odds + gains.mean()
+    mean, variance = _Kernel.of(rows, odds, places).posterior(gains - gains.mean())
     deviation = np.sqrt(np.maximum(variance, 0))
-    accuracy, low, high = (
-        expit(centre + unit * (mean + side * deviation)) for side in (0.0, -1.0, 1.0)
-    )
+    accuracy, low, high = (expit(centre + mean + side * deviation) for side in (0.0, -1.0, 1.0))
     return Expected(accuracy, low, high)
 
 
@@ -133,11 +133,9 @@ class _Kernel:
     squares: Floats
 
     @classmethod
-    def of(
-        cls, rows: Sequence[Row], scores: Sequence[float], places: npt.NDArray[np.intp]
-    ) -> _Kernel:
+    def of(cls, rows: Sequence[Row], scores: Floats, places: npt.NDArray[np.intp]) -> _Kernel:
         groups = [_scaled(np.array(group, dtype=float)) for group in zip(*rows, strict=True)]
-        score = _scaled(np.array(scores, dtype=float)[:, None])[:, 0]
+        score = scores - scores[places].mean()
         distances = np.stack([squared_distances(own, own[places]) for own in groups])
         return cls(places, distances, np.outer(score, score[places]), score**2)
 
