@@ -3,8 +3,8 @@
 Scores of a search and long trainings are observations of one truth, of different worth: scores are
 many, and wrong in ways that networks of a kind share; long trainings are few. So the log odds of
 the accuracy are a line in those of the score, and what a Gaussian process on the architecture's
-numbers (`nas.encoding`) adds to it. With few trainings that is about the order of the scores, with forty on
-NAS-Bench-Macro that of a second long training (docs/ranking.md).
+numbers (`nas.encoding`) adds to it. With few trainings that is about the order of the scores, with
+forty on NAS-Bench-Macro that of a second long training (docs/ranking.md).
 
     logit accuracy = constant + (1 + slope) · logit score + f(architecture) + noise
 
