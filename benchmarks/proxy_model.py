@@ -21,7 +21,7 @@ from proxy_shared import LOG
 
 from nas.cost import cost
 from nas.encoding import Row, encoder
-from nas.expected import LEAST_TOLD, expect
+from nas.expected import LEAST_TOLD, expect, scaled
 from nas.records import read_lines
 from nas.samplers.surrogate import GaussianProcess, Warp, fit, start
 from nas.space import Candidate
@@ -31,12 +31,6 @@ DRAWS, SEEN = 40, (5, 10, 20, 40, 80)
 SHARED = "epochs=31"  # the lines of proxy_shared.jsonl
 SCORED = "expected, from a shared network's losses"
 COUNT = {"prediction": 1000, "prediction, with activations": 1000, SCORED: 200}
-
-
-def scaled(columns: np.ndarray) -> np.ndarray:
-    """A group of columns with mean 0 and, in all, variance 1, as the sampler scales them."""
-    spread = columns.std(axis=0)
-    return (columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1) / spread.size**0.5
 
 
 @cache

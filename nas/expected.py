@@ -134,7 +134,7 @@ class _Kernel:
 
     @classmethod
     def of(cls, rows: Sequence[Row], scores: Floats, places: npt.NDArray[np.intp]) -> _Kernel:
-        groups = [_scaled(np.array(group, dtype=float)) for group in zip(*rows, strict=True)]
+        groups = [scaled(np.array(group, dtype=float)) for group in zip(*rows, strict=True)]
         score = scores - scores[places].mean()
         distances = np.stack([squared_distances(own, own[places]) for own in groups])
         return cls(places, distances, np.outer(score, score[places]), score**2)
@@ -168,7 +168,7 @@ class _Kernel:
         return np.asarray(minimize(loss, mean, method="L-BFGS-B", bounds=BOUNDS).x)
 
 
-def _scaled(columns: Floats) -> Floats:
+def scaled(columns: Floats) -> Floats:
     """With mean 0 and, in all, variance 1."""
     spread = columns.std(axis=0)
     return np.asarray(
