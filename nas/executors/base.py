@@ -20,6 +20,7 @@ FULL_TORCH = (  # what other errors of torch say then, which have no class of th
     "DefaultCPUAllocator: can't allocate memory",
     "CUDA error: out of memory",
     "std::bad_alloc",
+    "could not create a primitive",  # oneDNN, where there is no memory for its compiled code
 )
 ATTEMPTS = 3  # at a job whose workers are lost
 
