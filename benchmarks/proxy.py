@@ -157,7 +157,7 @@ def write(name: str, rows: Sequence[dict[str, Any]]) -> None:
         writer.writeheader()
         writer.writerows(rows)
     for r in sorted(rows, key=lambda r: -r["tau"]):
-        whole, half = (f"{r[k]} [{r.get(f'{k}_low')}, {r.get(f'{k}_high')}]" for k in KEYS)
+        whole, half = (f"{r.get(k)} [{r.get(f'{k}_low')}, {r.get(f'{k}_high')}]" for k in KEYS)
         print(f"τ {whole}  better half {half}  {r.get('seconds')} s a network")
         print(f"    {r['way']}: {r['score']}, {r['networks']} of {r['part']}")
 

@@ -20,8 +20,9 @@ import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from scipy.stats import rankdata
 from torch import nn
 
 from nas.evaluate import Task, cached_data, proxy_images, proxy_module
+from nas.ranking import agreement
 from nas.recipe import Recipe
 from nas.records import append_line, read_lines
 from nas.space import proxy_side
@@ -139,6 +141,7 @@ def rows() -> Iterator[dict[str, Any]]:
     found: dict[tuple[str, bool], dict[str, Reading]] = defaultdict(dict)
     for reading in read_lines(LOG):
         found[reading["way"], reading["layers"] in tuned][reading["layers"]] = reading
+    yield from _between(found)
     judged = {}
     for (way, _), readings in found.items():
         known = [network for network in table() if network.layers in readings]
@@ -146,6 +149,18 @@ def rows() -> Iterator[dict[str, Any]]:
         yield from _rows(way, [readings[network.layers] for network in known], known)
     for known in judged.values():
         yield from baselines(known)
+
+
+def _between(found: Mapping[tuple[str, bool], dict[str, Reading]]) -> Iterator[dict[str, Any]]:
+    """How far two ways agree with each other by their losses: what they err in alike, or not."""
+    for (one, part), (other, same) in combinations(found, 2):
+        both = [layers for layers in found[one, part] if layers in found[other, same]]
+        if part == same and both:
+            losses = [[found[way, part][n]["loss"] for n in both] for way in (one, other)]
+            own = agreement(*losses)
+            facts = {"way": one, "score": f"loss, by that of {other}", "part": "two ways"}
+            own_figures = {"tau": own.tau, "tau_low": own.low, "tau_high": own.high}
+            yield {**facts, "networks": len(both), **rounded(own_figures)}
 
 
 def _rows(

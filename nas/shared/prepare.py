@@ -78,8 +78,8 @@ def job_of(settings: Settings, gate: Gate, task: Task, folder: Path) -> Job:
 def prepare(job: Job, say: Say, on_epoch: OnEpoch) -> Checkpoint:
     """Train the network of a job, go on with it, or take it where it is trained.
 
-    Seconds become epochs before the training begins, by timing some steps; the number is written
-    down, so that all else follows from the seed. Raises InputError where the folder's is damaged,
+    Seconds become epochs before the training begins, by timing some steps, on as many threads as
+    take the least time; both numbers are written down, so that all else follows from the seed. Raises InputError where the folder's is damaged,
     or of another space, run or version, memory is short, or the training diverges twice.
     """
     layout = survey(job.space)
@@ -156,21 +156,29 @@ def _begin(job: Job, layout: Layout) -> Facts:
         "how": asdict(job.how),
         **_origin(job),
         "epochs": recipe.epochs,
+        "threads": recipe.threads,
         "learning_rate": recipe.learning_rate,
         "curve": [],
         "seconds": 0.0,
     }
     if job.seconds:
-        facts["epochs"] = max(1, int(job.seconds / _epoch_seconds(job, layout, facts)))
+        seconds = {n: _epoch_seconds(job, layout, facts, n) for n in _counts(recipe.threads)}
+        fastest = min(seconds, key=seconds.__getitem__)
+        facts |= {"threads": fastest, "epochs": max(1, int(job.seconds / seconds[fastest]))}
     write_json(job.folder / FACTS, facts)
     return facts
 
 
-def _epoch_seconds(job: Job, layout: Layout, facts: Facts) -> float:
+def _counts(threads: int) -> list[int]:
+    """From all threads by halves down to one: on small images fewer may be faster."""
+    return [threads >> n for n in range(threads.bit_length())]
+
+
+def _epoch_seconds(job: Job, layout: Layout, facts: Facts, count: int) -> float:
     images, batch = _images(job), job.how.recipe.batch
     few = images.take(slice(TIMED * batch))
     training = _training(job, layout, {**facts, "epochs": 2, "learning_rate": GENTLE}, few)
-    with together(), threads(job.how.recipe.threads):
+    with together(), threads(count):
         training.advance(1)  # the first steps take longer
         started = time.perf_counter()
         training.advance(2)
@@ -221,7 +229,7 @@ def _train(job: Job, layout: Layout, facts: Facts, on_epoch: OnEpoch) -> Checkpo
         _go_on(training, state)
     kept, earlier, started = time.monotonic(), facts["seconds"], time.monotonic()
     for epoch in range(len(training.curve), facts["epochs"]):
-        with together(), threads(job.how.recipe.threads):
+        with together(), threads(facts.get("threads", job.how.recipe.threads)):
             training.advance(epoch + 1)
         seconds = round(earlier + time.monotonic() - started, 1)
         facts |= {"curve": training.curve, "seconds": seconds}
