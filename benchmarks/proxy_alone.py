@@ -101,12 +101,13 @@ def train(network: Network, recipe: Recipe, seed: int = 0) -> Reading:
         training.advance(epoch)
         found["seconds"].append(time.process_time() - began)
         averaged.swap()
-        for key, value in zip(("accuracy", "loss"), score(module, validation, data), strict=True):
-            found[f"averaged_{key}"].append(value)
+        accuracy, loss, _ = score(module, validation, data)
+        found["averaged_accuracy"].append(accuracy)
+        found["averaged_loss"].append(loss)
         averaged.swap()
         began += time.process_time() - began - found["seconds"][-1]
-    found |= dict(zip(("accuracy", "loss"), score(module, validation, data), strict=True))
-    return found | {"curve": training.curve}
+    accuracy, loss, _ = score(module, validation, data)
+    return found | {"accuracy": accuracy, "loss": loss, "curve": training.curve}
 
 
 def label(recipe: Recipe) -> str:

@@ -108,7 +108,7 @@ def scored(module: torch.nn.Module, job: Task, side: int) -> dict[str, Any]:
     data = cached_data(job.data, None)
     found: dict[str, Any] = {}
     for name, images in (("validation", proxy_images(job, side)[1]), ("test", data.test)):
-        accuracy, loss = score(module, resized(images, side), data)
+        accuracy, loss, _ = score(module, resized(images, side), data)
         found[name] = {"accuracy": accuracy, "cross_entropy": loss}
     return found
 

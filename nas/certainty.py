@@ -4,14 +4,14 @@
 distribution Beta(k + ½, n − k + ½), whose quantiles are a good interval even near 0 and 1 (Brown,
 Cai and DasGupta 2001, "Interval estimation for a binomial proportion"). Where networks were trained
 more than once, with other seeds, the trainings' pooled variance s² is known too. With the mean a of
-r trainings,
+r trainings, each with the error e = √(a (1 − a) / n),
 
-    error² = a (1 − a) / n + s² / r          n' = a (1 − a) / error²
+    error² = e² + s² / r          n' = a (1 − a) / error²
 
 the same distribution of n' images instead of n holds both. All networks are scored on the same
 images, so that the difference of two is surer than this says. Where a run ranks by another score
-(`nas.scores`), that is meant: a mean probability is about as sure as an accuracy of equal size, and
-what was counted on no images at all has no noise.
+(`nas.scores`), that is meant, with the error e that was recorded with it: what was counted on no
+images at all has no noise.
 
 *Latency.* Its measurement gives a 95 % interval, taken as that of a log-normal distribution.
 Counts are exact.
@@ -60,11 +60,17 @@ def _beta(accuracy: Array, images: Array) -> tuple[Array, Array]:
     return accuracy * images + 0.5, (1 - accuracy) * images + 0.5
 
 
-def effective_images(accuracy: Array, images: Array, repeats: Array, variance: float) -> Array:
-    """n', the images that would leave the error of `repeats` trainings on `images`; 0 of none."""
+def effective_images(
+    accuracy: Array, error: Array, images: Array, repeats: Array, variance: float
+) -> Array:
+    """n', on which counting leaves the error of `repeats` trainings on `images`; 0 of none.
+
+    `error` is that of one training, by its images alone.
+    """
     some = np.maximum(images, 1)
     counted = np.maximum(accuracy * (1 - accuracy), 0.25 / some)  # never certain at 0 or 1
-    return np.where(images > 0, counted / (counted / some + variance / repeats), 0.0)
+    squared = np.maximum(error**2, 0.25 / some**2)
+    return np.where(images > 0, counted / (squared + variance / repeats), 0.0)
 
 
 def seed_variance(accuracies: pd.Series, networks: pd.Series) -> float:
@@ -85,7 +91,7 @@ def merge_repeats(table: pd.DataFrame) -> pd.DataFrame:
     variance = seed_variance(trained[SCORE], trained["id"])
     groups = trained.groupby("id")
     found = trained.drop_duplicates("id").reset_index(drop=True)
-    for column in (SCORE, "accuracy"):
+    for column in (SCORE, "accuracy", f"{SCORE}_error", "accuracy_error"):
         found[column] = found["id"].map(groups[column].mean())
     found["repeats"] = found["id"].map(groups.size())
     return with_intervals(found, variance)
@@ -99,8 +105,8 @@ def with_intervals(table: pd.DataFrame, variance: float = 0.0) -> pd.DataFrame:
     images = table["validation_size"].to_numpy(float)
     repeats = np.asarray(table["repeats"] if "repeats" in table else np.ones(len(table)), float)
     for column in ("accuracy", SCORE):
-        shares = table[column].to_numpy(float)
-        known = effective_images(shares, images, repeats, variance)
+        shares, errors = (table[name].to_numpy(float) for name in (column, f"{column}_error"))
+        known = effective_images(shares, errors, images, repeats, variance)
         low, high = interval(shares, known)
         table = table.assign(**{f"{column}_low": low, f"{column}_high": high})
     return table.assign(images=known)

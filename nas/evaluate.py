@@ -127,7 +127,7 @@ def climb(
         if before and before.state:
             training.load(before.state)
         training.advance(epochs, on_epoch)
-        accuracy, cross_entropy = score(module, validation, data, device=task.device)
+        accuracy, cross_entropy, _ = score(module, validation, data, device=task.device)
     if not math.isfinite(cross_entropy):  # the last step's weights, which no loss has seen
         raise Diverged(f"the validation loss is {cross_entropy}")
     earlier = before.result if before else None

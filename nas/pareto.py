@@ -46,14 +46,6 @@ def hypervolume(points: Points, reference: Sequence[float], maximise: Sequence[b
     return float(moocore.hypervolume(points, ref=list(reference), maximise=list(maximise)))
 
 
-def standard_error(accuracy: float, images: int) -> float:
-    """Standard error of an accuracy counted on so many images (binomial); 0 where on none.
-
-    The error of a mean of probabilities is taken to be the same.
-    """
-    return float(np.sqrt(max(accuracy * (1 - accuracy), 0.0) / images)) if images else 0.0
-
-
 def maximised(objectives: Sequence[str]) -> list[bool]:
     """Which of the objectives grow for the better."""
     return [METRICS[name].maximise for name in objectives]

@@ -32,6 +32,7 @@ from nas.arch import Architecture
 from nas.budget import Budget
 from nas.cost import Cost
 from nas.errors import InputError
+from nas.scores import standard_error
 
 COMPLETE, STOPPED, FAILED = "complete", "stopped", "failed"
 RUNNING = "running"  # only in rungs.jsonl
@@ -51,7 +52,8 @@ class Result:
     `curve` is the mean training loss of each epoch, `rungs` are (epochs, accuracy) wherever it was
     scored; `seconds` is the wall time of the evaluation, without what it waited for measurements.
     `score`, in [0, 1], is what a search ranks by (`nas.scores`): the accuracy where nothing else is
-    said, as in the lines of earlier versions.
+    said, as in the lines of earlier versions. `score_error` is its standard error, that of an
+    accuracy of its size where nothing else is said.
     """
 
     accuracy: float | None
@@ -61,10 +63,14 @@ class Result:
     rungs: tuple[tuple[int, float], ...]
     seconds: float
     score: float = math.nan
+    score_error: float = math.nan
 
     def __post_init__(self) -> None:
         if math.isnan(self.score) and self.accuracy is not None:
             object.__setattr__(self, "score", self.accuracy)
+        if math.isnan(self.score_error):
+            error = standard_error(self.score, self.validation_size)
+            object.__setattr__(self, "score_error", error)
 
 
 @dataclass(frozen=True, slots=True)

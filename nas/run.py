@@ -16,7 +16,7 @@ from nas.arch import Architecture
 from nas.budget import Budget
 from nas.errors import InputError
 from nas.metrics import METRICS, SCORE
-from nas.pareto import hypervolume, maximised, non_dominated, points_of, standard_error
+from nas.pareto import hypervolume, maximised, non_dominated, points_of
 from nas.records import (
     BASELINES,
     COMPLETE,
@@ -29,7 +29,7 @@ from nas.records import (
     read_trials,
     write_atomic,
 )
-from nas.scores import SCORES, Score
+from nas.scores import SCORES, Score, standard_error
 
 COLUMNS = ["number", "id", "state", "accuracy", "accuracy_error", "cross_entropy"]
 COLUMNS += ["score", "score_error", "epochs", "validation_size"]
@@ -191,7 +191,7 @@ def _row(trial: Trial, budget: Budget) -> dict[str, Any]:
             "accuracy_error": _error(result.accuracy, result.validation_size),
             "cross_entropy": result.cross_entropy,
             "score": result.score,
-            "score_error": _error(result.score, result.validation_size),
+            "score_error": result.score_error,
             "epochs": len(result.curve),
             "validation_size": result.validation_size,
         }

@@ -31,7 +31,7 @@ from scipy.stats import t as student
 
 from nas.budget import Budget
 from nas.metrics import METRICS
-from nas.pareto import leading, standard_error
+from nas.pareto import leading
 from nas.records import COMPLETE, Result, Trial
 
 LEAST = 8  # complete trials before one may be stopped: two for each coefficient
@@ -118,8 +118,7 @@ class Rivals:
         if not rivals:
             return None
         best = max(rivals, key=lambda result: result.score)
-        error = standard_error(best.score, best.validation_size)
-        return _logit(min(best.score + MARGIN * error, 1.0), best)
+        return _logit(min(best.score + MARGIN * best.score_error, 1.0), best)
 
 
 def _known(trial: Trial, epochs: int) -> tuple[float, ...]:

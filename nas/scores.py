@@ -10,10 +10,15 @@ another number ranks better, or is all that there is; what a person sees then sa
     zero-cost    Φ((s - mean) / deviation), s a score of the untrained network: the share of random
                  networks of the space within the budget that it beats, were their scores normally
                  distributed (`nas.proxies.untrained`)
+
+An accuracy p counted on n images has the standard error √(p(1 - p) / n). A cross-entropy is a mean
+of n losses; with σ their standard deviation, exp(-cross-entropy) has the standard error
+exp(-cross-entropy) · σ / √n, to first order. What was counted on no images has none.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -64,6 +69,11 @@ SCORES = {
         counted=False,
     ),
 }
+
+
+def standard_error(accuracy: float, images: int) -> float:
+    """Standard error of an accuracy counted on so many images (binomial); 0 where on none."""
+    return math.sqrt(max(accuracy * (1 - accuracy), 0.0) / images) if images else 0.0
 
 
 def side_by_side(scores: Iterable[Score]) -> Score:

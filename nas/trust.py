@@ -1,8 +1,8 @@
 """How far a run's ranking can be believed: noise, what it hides, and confirmed accuracies.
 
-An accuracy counted on n images has the standard error √(p(1-p)/n). Two of them are told apart, at
-95 %, where they differ by 1.96 times the root of the sum of their squared errors. That takes them
-for independent, which is careful, since the trials of a run are scored on the same images.
+Two accuracies, whose standard errors are in `nas.scores`, are told apart, at 95 %, where they
+differ by 1.96 times the root of the sum of their squared errors. That takes them for independent,
+which is careful, since the trials of a run are scored on the same images.
 
 The noise also bounds the ranking: with the part of the accuracies' variance that it does not
 explain as the true spread, `ceiling` is the mean τ, over simulations, between true accuracies of
@@ -10,9 +10,8 @@ that spread and accuracies counted on n images. What a brief training ranks wron
 images comes on top, and only `confirmed` sees it: τ between the search's accuracies and those of
 longer trainings (`nas search --confirm`).
 
-Where a run ranks by another score than accuracy (`nas.scores`), all of this is said of the score. A
-mean probability has about the error of an accuracy of its size; what was counted on no images has
-none.
+Where a run ranks by another score than accuracy (`nas.scores`), all of this is said of the score,
+and n is the number of images that counting leaves the score's error on (`nas.certainty`).
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from typing import Any
 
 import numpy as np
 
+from nas.certainty import effective_images
 from nas.expected import Hope, expected_front
-from nas.pareto import standard_error
 from nas.ranking import FEWEST, Agreement, agreement, tau
 from nas.records import COMPLETE, Result, Trial
 from nas.run import Run
-from nas.scores import SCORES
+from nas.scores import SCORES, standard_error
 
 TOLD = 1.96  # standard errors of a difference, at 95 %
 SIMULATIONS = 100
@@ -56,11 +55,12 @@ class Confirmed:
 class Trust:
     """What is known of a run's ranking; scores and their differences are shares of 1.
 
-    `proxy`: what they are, a key of `nas.scores.SCORES`. `difference`: from where on two near the
-    median are told apart; `finest`: one image, None where they are no shares of images. `ties`: of
-    each point of the front, the points that it is not told from. `seeds`: the standard deviation
-    between seeds of one network, where `repeated` networks were trained more than once. `expected`:
-    the front that longer trainings would find, by rising cost; empty where too few are confirmed.
+    `proxy`: what they are, a key of `nas.scores.SCORES`. `error`: the median of their standard
+    errors; `difference`: from where on two of that error are told apart; `finest`: one image, None
+    where they are no shares of images. `ties`: of each point of the front, the points that it is
+    not told from. `seeds`: the standard deviation between seeds of one network, where `repeated`
+    networks were trained more than once. `expected`: the front that longer trainings would find,
+    by rising cost; empty where too few are confirmed.
     """
 
     run: str
@@ -103,9 +103,9 @@ def trust(run: Run, others: Sequence[Run] = ()) -> Trust | None:
     done = [trial for trial in run.records if trial.state == COMPLETE and trial.result]
     if not done:
         return None
-    scores = [t.result.score for t in done if t.result]
-    images = min(t.result.validation_size for t in done if t.result)
-    error = standard_error(median(scores), images)
+    results = [t.result for t in done if t.result]
+    error = median(result.score_error for result in results)
+    images = min(result.validation_size for result in results)
     seeds, repeated = _seeds([run, *_same_task(run, others)])
     confirmed = _confirmed(run, done)
     return Trust(
@@ -114,9 +114,9 @@ def trust(run: Run, others: Sequence[Run] = ()) -> Trust | None:
         trials=len(done),
         validation_size=images,
         error=error,
-        difference=told_apart(median(scores), images),
+        difference=_difference(error),
         finest=1 / images if run.proxy == "alone" else None,
-        ceiling=_ceiling(scores, images),
+        ceiling=_ceiling(results),
         ties=_ties(run),
         seeds=seeds,
         repeated=repeated,
@@ -128,7 +128,11 @@ def trust(run: Run, others: Sequence[Run] = ()) -> Trust | None:
 
 def told_apart(accuracy: float, images: int) -> float:
     """The difference from which on two accuracies about this one are told apart."""
-    return TOLD * standard_error(accuracy, images) * 2**0.5
+    return _difference(standard_error(accuracy, images))
+
+
+def _difference(error: float) -> float:
+    return TOLD * error * 2**0.5
 
 
 def _ties(run: Run) -> dict[int, tuple[int, ...]]:
@@ -141,16 +145,18 @@ def _ties(run: Run) -> dict[int, tuple[int, ...]]:
     }
 
 
-def _ceiling(scores: Sequence[float], images: int) -> float | None:
+def _ceiling(results: Sequence[Result]) -> float | None:
     """The τ with the truth that the images' noise leaves; None of too few trials, or no images."""
-    if len(scores) < FEWEST or not images:
+    if len(results) < FEWEST or not all(result.validation_size for result in results):
         return None
-    found = np.asarray(scores)
-    noise = float(np.mean(found * (1 - found))) / images
-    share = max(1 - noise / max(float(found.var(ddof=1)), 1e-12), 0.0)
+    rows = [(result.score, result.score_error, result.validation_size) for result in results]
+    found, error, images = np.array(rows).T
+    share = max(1 - float(np.mean(error**2)) / max(float(found.var(ddof=1)), 1e-12), 0.0)
     truth = found.mean() + share**0.5 * (found - found.mean())
+    known = effective_images(found, error, images, np.ones(len(found)), 0.0)
+    whole = np.maximum(known.round(), 1).astype(np.int64)
     rng = np.random.default_rng(0)
-    counted = rng.binomial(images, truth.clip(0, 1), size=(SIMULATIONS, len(truth)))
+    counted = rng.binomial(whole, truth.clip(0, 1), size=(SIMULATIONS, len(truth))) / whole
     return float(np.mean([tau(row, truth) for row in counted]))
 
 
@@ -184,9 +190,9 @@ def _pair(number: int, brief: Result, longer: Result) -> Confirmed:
         accuracy=counted,
         accuracy_error=None if counted is None else standard_error(counted, images),
         confirmed=longer.score,
-        confirmed_error=standard_error(longer.score, longer.validation_size),
+        confirmed_error=longer.score_error,
         score=brief.score,
-        score_error=standard_error(brief.score, images),
+        score_error=brief.score_error,
     )
 
 

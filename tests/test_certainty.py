@@ -64,9 +64,10 @@ def test_intervals_cover(accuracy):
 
 def test_images_are_worth_less_where_seeds_differ():
     accuracy, images = np.array([0.8, 0.8, 1.0]), np.full(3, 100.0)
-    once = effective_images(accuracy, images, np.ones(3), 0.0)
+    error = np.array([0.04, 0.04, 0.0])
+    once = effective_images(accuracy, error, images, np.ones(3), 0.0)
     assert once == pytest.approx(images)
-    noisy = effective_images(accuracy, images, np.array([1, 4, 1]), 0.0016)
+    noisy = effective_images(accuracy, error, images, np.array([1, 4, 1]), 0.0016)
     assert noisy[:2] == pytest.approx([0.16 / (0.0016 + 0.0016), 0.16 / (0.0016 + 0.0004)])
     assert 0 < noisy[2] < 100
 

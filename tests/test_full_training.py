@@ -50,7 +50,7 @@ def test_its_files(trained):
     result = trained.result
     assert (result["test_size"], result["validation_size"]) == (359, 359)
     images = resized(DATA.test, 16)
-    accuracy, loss = score(trained.module(), images, DATA)
+    accuracy, loss, _ = score(trained.module(), images, DATA)
     assert (accuracy, loss) == (result["test_accuracy"], result["test_loss"])
     last = trained.metrics.iloc[-1]
     own = "average" if result["weights"] == "average" else "validation"

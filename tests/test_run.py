@@ -10,9 +10,10 @@ import pytest
 
 import nas
 from nas.errors import InputError
-from nas.pareto import hypervolume, non_dominated, standard_error
+from nas.pareto import hypervolume, non_dominated
 from nas.records import COMPLETE, FAILED, Result, Trial
 from nas.run import COLUMNS, family, frame, front, hypervolume_of
+from nas.scores import standard_error
 
 OBJECTIVES = ("accuracy", "macs")
 

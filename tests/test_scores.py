@@ -7,6 +7,7 @@ import math
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import NormalDist
 
 import pytest
 from conftest import QUICK, RECIPE
@@ -25,7 +26,6 @@ from nas.executors.execution import Execution
 from nas.figures import plot_chances
 from nas.finale import said
 from nas.graph import Tensor
-from nas.pareto import standard_error
 from nas.pick import assess, candidates, check_comparable, pick
 from nas.plot import plot_front
 from nas.progress import _line
@@ -33,7 +33,7 @@ from nas.proxies.untrained import Untrained
 from nas.records import CONFIRMED, TRIALS, Result, Trial, append_line
 from nas.report import report_data
 from nas.run import frame
-from nas.scores import SCORES, in_words, side_by_side
+from nas.scores import SCORES, in_words, side_by_side, standard_error
 from nas.settings import Settings
 from nas.trust import trust
 
@@ -47,9 +47,11 @@ OBJECTIVES = ("accuracy", "macs")
 # Records ------------------------------------------------------------------------------------------
 
 
-def part(number: int, accuracy: float, probability: float, macs: int) -> Trial:
-    """A trial of a part of a shared network."""
-    result = Result(accuracy, 1.0, 400, (), (), 0.1, score=probability)
+def part(
+    number: int, accuracy: float, probability: float, macs: int, error: float = 0.0125
+) -> Trial:
+    """A trial of a part of a shared network, whose accuracy of .5 has an error of .025."""
+    result = Result(accuracy, 1.0, 400, (), (), 0.1, score=probability, score_error=error)
     return replace(trial(number, accuracy, macs), result=result)
 
 
@@ -59,6 +61,25 @@ def test_a_score_is_the_accuracy_where_nothing_else_is_said():
     one = part(0, 0.5, 0.25, 1)
     assert (one.value("accuracy"), one.result.accuracy) == (0.25, 0.5)
     assert Trial.from_dict(json.loads(one.to_json())) == one
+
+
+def test_a_score_is_as_sure_as_an_accuracy_where_nothing_else_is_said():
+    line = json.loads(part(0, 0.5, 0.25, 1).to_json())
+    assert Trial.from_dict(line).result.score_error == 0.0125
+    del line["result"]["score_error"]  # as in runs of earlier versions
+    assert Trial.from_dict(line).result.score_error == standard_error(0.25, 400)
+    assert Result(0.5, 1.0, 100, (), (), 0.0).score_error == standard_error(0.5, 100) == 0.05
+
+
+def test_a_score_is_as_sure_as_was_measured():
+    table = frame([part(0, 0.5, 0.25, 1), part(1, 0.5, 0.2625, 2), part(2, 0.5, 0.25, 3, 0.05)])
+    assert list(table["score_error"]) == [0.0125, 0.0125, 0.05]
+    assert (table["accuracy_error"] == 0.025).all()
+    known = with_intervals(table)
+    width = (known["score_high"] - known["score_low"]) / (2 * 1.96)
+    assert list(width) == pytest.approx([0.0125, 0.0125, 0.05], rel=0.02)
+    ahead = draw(known, Budget(), "macs").on_front[1]
+    assert ahead == pytest.approx(NormalDist().cdf(0.5**0.5), abs=0.03)
 
 
 def test_lines_of_earlier_versions_are_read():
@@ -173,7 +194,18 @@ def test_confirmed_scores_agree_by_score(shared):
     assert found.agreement.tau == pytest.approx(1)
     first = found.confirmed[0]
     assert first.score == first.confirmed != first.accuracy
-    assert first.score_error == standard_error(first.score, 359)
+    assert first.score_error == first.confirmed_error == standard_error(first.score, 359)
+
+
+def test_noise_is_that_of_the_scores(shared):
+    few = nas.load(shared.path)
+    few.records[:] = [part(n, 0.5, 0.2 + n / 40, n + 1) for n in range(8)]
+    found = trust(few)
+    assert (found.error, found.validation_size) == (0.0125, 400)
+    assert found.difference == pytest.approx(1.96 * 2**0.5 * 0.0125)
+    surer = nas.load(shared.path)
+    surer.records[:] = [part(n, 0.5, 0.2 + n / 40, n + 1, 0.001) for n in range(8)]
+    assert found.ceiling < trust(surer).ceiling == pytest.approx(1)
 
 
 # The standing of untrained networks ---------------------------------------------------------------

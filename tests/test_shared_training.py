@@ -28,6 +28,7 @@ from nas.errors import InputError
 from nas.evaluate import Task, cached_data, climb
 from nas.progress import Progress
 from nas.recipe import FullRecipe
+from nas.scores import standard_error
 from nas.settings import Settings
 from nas.shared import checkpoint
 from nas.shared.layout import Layout
@@ -239,6 +240,7 @@ def test_a_score_is_that_of_the_validation_part(trained):
     result = scored(trained)
     assert result.validation_size == 359 and result.curve == result.rungs == ()
     assert 0 < result.accuracy < 1 and result.cross_entropy > 0
+    assert 0 < result.score_error != standard_error(result.score, 359)
     assert scored(trained, 1).cross_entropy != result.cross_entropy
 
 

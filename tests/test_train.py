@@ -15,6 +15,7 @@ from nas.evaluate import Task, cached_data, evaluate, proxy_images, proxy_module
 from nas.net import build
 from nas.recipe import Recipe
 from nas.reference import published
+from nas.scores import standard_error
 from nas.training import Diverged, Training, score
 
 DATA = cached_data("digits", None)
@@ -110,11 +111,12 @@ def test_score_by_hand():
         def forward(self, x):
             return logits.expand(len(x), 10)
 
-    accuracy, cross_entropy = score(Three(), validation, DATA)
+    accuracy, cross_entropy, error = score(Three(), validation, DATA)
     share = float((validation.y == 3).float().mean())
     expected = float(torch.logsumexp(logits, 0)) - 2 * share
     assert accuracy == pytest.approx(share)
     assert cross_entropy == pytest.approx(expected, rel=1e-5)
+    assert error == pytest.approx(2 * standard_error(share, len(validation)), rel=1e-5)
 
 
 # The proxy ---------------------------------------------------------------------------------------

@@ -34,7 +34,8 @@ def score_part(
 ) -> Result:
     """The result of an architecture by its task's shared network; `on_begin` as of `climb`.
 
-    Its score is the geometric mean of the probabilities of the true classes.
+    Its score is the geometric mean of the probabilities of the true classes, with the error that
+    follows from the spread of the images' losses.
 
     On one thread, so that it is the same to the bit in every process on processors of one model.
     Raises Outgrown where the architecture is not of the space, Diverged where the loss is not
@@ -50,17 +51,19 @@ def score_part(
         started = time.perf_counter()
         module = module_of(load(task.shared), proxied(network, task.recipe))
         calibrate(module, train.take(slice(CALIBRATION)), data)
-        accuracy, cross_entropy = score(folded(module), validation, data)
-    if not math.isfinite(cross_entropy):
-        raise Diverged(f"the validation loss is {cross_entropy}")
+        found = score(folded(module), validation, data)
+    if not math.isfinite(found.cross_entropy):
+        raise Diverged(f"the validation loss is {found.cross_entropy}")
+    probability = math.exp(-found.cross_entropy)  # ranks better than accuracy does
     return Result(
-        accuracy=accuracy,
-        cross_entropy=cross_entropy,
+        accuracy=found.accuracy,
+        cross_entropy=found.cross_entropy,
         validation_size=len(validation),
         curve=(),
         rungs=(),
         seconds=time.perf_counter() - started,
-        score=math.exp(-cross_entropy),  # ranks better than accuracy does
+        score=probability,
+        score_error=probability * found.cross_entropy_error,
     )
 
 

@@ -21,13 +21,13 @@ from nas.latency.lock import together
 from nas.metrics import plural
 from nas.net import build, threads
 from nas.networks import Network
-from nas.pareto import standard_error
 from nas.records import check_free, cost_dict, locked, write_atomic, write_json
+from nas.scores import standard_error
 from nas.settings import machine, versions
 from nas.training.curves import save_curves
 from nas.training.full import FullTraining
 from nas.training.loop import Diverged
-from nas.training.score import score
+from nas.training.score import Scored, score
 from nas.training.trained import (
     ARCHITECTURE,
     CHECKPOINT,
@@ -135,13 +135,13 @@ class Session:
             own, average = (self._score(m) for m in (self.module, self.training.average))
         row = {"epoch": len(self.training.curve), "learning_rate": rate}
         row |= {"train_loss": self.training.curve[-1]}
-        row |= {"validation_accuracy": own[0], "validation_loss": own[1]}
-        row |= {"average_accuracy": average[0], "average_loss": average[1]}
+        for name, found in (("validation", own), ("average", average)):
+            row |= {f"{name}_accuracy": found.accuracy, f"{name}_loss": found.cross_entropy}
         self.metrics.append(row | {"seconds": time.perf_counter() - started})
         self._save()
         self.say(self._line())
 
-    def _score(self, module: nn.Module) -> tuple[float, float]:
+    def _score(self, module: nn.Module) -> Scored:
         return score(module, self.validation, self.data, device=self.settings.device)
 
     def _save(self) -> None:
@@ -171,7 +171,7 @@ class Session:
         assert self.data.test is not None  # _check
         test = resized(self.data.test, self.settings.resolution)
         with together():
-            accuracy, loss = score(module, test, self.data, device=self.settings.device)
+            accuracy, loss, _ = score(module, test, self.data, device=self.settings.device)
         if not math.isfinite(loss):
             raise Diverged(f"the test loss is {loss}")
         self._write_metrics()  # which a kill may have kept from the last epoch's line
