@@ -98,9 +98,9 @@ def networks(part: str, count: int) -> tuple[Network, ...]:
 # Figures -----------------------------------------------------------------------------------------
 
 
-def figures(scores: Sequence[float], judged: Sequence[Network]) -> dict[str, float]:
-    """τ over all and over the better half, with their intervals."""
-    truth, found = np.array([n.accuracy for n in judged]), np.array(scores, dtype=float)
+def figures(scores: Sequence[float], accuracies: Sequence[float]) -> dict[str, float]:
+    """τ with the true accuracies over all and over the better half, with their intervals."""
+    truth, found = np.array(accuracies), np.array(scores, dtype=float)
     best = truth >= np.median(truth)
     whole, better = agreement(found, truth), agreement(found[best], truth[best])
     values = {"tau": whole.tau, "tau_low": whole.low, "tau_high": whole.high}
@@ -122,7 +122,8 @@ def line(
 ) -> dict[str, Any]:
     """A line of the table for scores that are known; `seconds` a network."""
     facts = {"way": way, "score": name, "part": part_of(judged), "networks": len(judged)}
-    return {**facts, **figures(scores, judged), "seconds": float(f"{seconds:.2g}")}
+    known = figures(scores, [network.accuracy for network in judged])
+    return {**facts, **known, "seconds": float(f"{seconds:.2g}")}
 
 
 def counts(name: str, judged: Sequence[Network]) -> list[int]:

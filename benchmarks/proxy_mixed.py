@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -156,20 +155,13 @@ def complete(way: str, data: str, count: int, evaluate: Any, **facts: Any) -> No
 # Table -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """A network that was trained for long; its accuracy on all images that it has not seen."""
-
-    accuracy: float
-
-
 def rows(data: str) -> Iterator[dict[str, Any]]:
     """τ of every score of every way, on the networks that have a truth."""
     found: dict[str, dict[str, Any]] = {}
     for entry in read_lines(LOG):
         if entry["data"] == data:
             found.setdefault(entry["way"], {})[entry["id"]] = entry
-    truth = {key: Truth(_unseen(entry)) for key, entry in found.pop("truth", {}).items()}
+    truth = {key: _unseen(entry) for key, entry in found.pop("truth", {}).items()}
     for way, entries in found.items():
         known = [entries[key] for key in truth if key in entries]
         judged = [truth[entry["id"]] for entry in known]
@@ -180,7 +172,7 @@ def rows(data: str) -> Iterator[dict[str, Any]]:
 
 
 def _unseen(entry: dict[str, Any]) -> float:
-    """Validation and test part are of one size."""
+    """The accuracy on all images that it has not seen: validation and test part, of one size."""
     return float(entry["validation"]["accuracy"] + entry["test"]["accuracy"]) / 2
 
 
