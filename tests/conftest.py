@@ -22,6 +22,7 @@ import nas
 from nas.arch import Architecture, Stage
 from nas.blocks import Classifier, ConvBlock, DepthwiseSeparable
 from nas.cli import main
+from nas.progress import Progress
 from nas.recipe import FullRecipe, Recipe
 from nas.training.trained import Trained
 
@@ -130,6 +131,16 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             return process
 
         yield start
+
+
+class Spoken(Progress):
+    """Keeps what a person would be told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
 
 
 def wait_for(happened: Callable[[], Any], process: subprocess.Popen[str]) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Spoken
 
 import nas
-from nas.progress import Progress
 
 # Of the files `kill` and `hang` beside the original, the first worker that builds the block takes
 # one. Drivers trace it, and nothing happens.
@@ -69,18 +69,15 @@ head: {head: classifier}
 """
 
 
-class Seen(Progress):
-    """Keeps what a person would be shown."""
+class Seen(Spoken):
+    """Keeps the epochs that a person would be shown as well."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.epochs: list[tuple[int, int]] = []
-        self.said: list[str] = []
 
     def epoch(self, number: int, epoch: int, loss: float) -> None:
         self.epochs.append((number, epoch))
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from conftest import wait_for
+from conftest import Spoken, wait_for
 from devices import HERE, PHONE, device_ms, sampled, table_of
 
 import nas
@@ -23,7 +23,6 @@ from nas.latency.build import build_table, read_log
 from nas.latency.sample import sample_networks
 from nas.latency.sealed import write_sealed
 from nas.latency.stopwatch import caller_time
-from nas.progress import Progress
 from nas.records import read_lines
 from nas.space_file import load_space
 
@@ -237,14 +236,6 @@ def test_a_table_of_another_device_is_refused(phone, here, cli, tmp_path):
         found = cli("search", "--space", "tiny", "--latency-table", here, flag, value)
         assert found.code == 2 and f"a table of another device ({what})" in found.err
     assert list(Path.cwd().iterdir()) == []
-
-
-class Spoken(Progress):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
 
 def test_a_search_for_another_device_measures_nothing_here(quick, tmp_path, phone, monkeypatch):

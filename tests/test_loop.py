@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import RECIPE
+from conftest import RECIPE, Spoken
 from optuna.trial import TrialState
 
 from nas.budget import Budget
@@ -169,16 +169,6 @@ class Fragile(Shuffled):
             self.losses[job.number] -= 1
             return Outcome(job.number, error="its worker was killed by SIGKILL", lost=True)
         return Outcome(job.number, trained(job))
-
-
-class Spoken(Progress):
-    """Keeps what a person would be told."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
 
 def test_a_trial_whose_worker_is_lost_is_tried_again(tmp_path):

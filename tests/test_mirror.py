@@ -15,7 +15,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from conftest import wait_for
+from conftest import Spoken, wait_for
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 from postgres import Postgres, running
@@ -25,7 +25,7 @@ from nas import mirror, storage
 from nas.driver import resume
 from nas.errors import InputError
 from nas.mirror import Mirror
-from nas.progress import Facts, Progress
+from nas.progress import Facts
 from nas.records import COMPLETE, FAILED, STOPPED, Trial, read_trials
 from nas.settings import Settings
 from nas.space_file import load_space
@@ -48,16 +48,6 @@ def url(request, tmp_path) -> str:
     return {"sqlite": f"sqlite:///{tmp_path}/study.db", "journal": f"{tmp_path}/study.log"}[
         request.param
     ]
-
-
-class Spoken(Progress):
-    """Keeps what a person would be told."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
 
 @contextmanager

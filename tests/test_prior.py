@@ -6,13 +6,12 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from conftest import QUICK
+from conftest import QUICK, Spoken
 
 import nas
 from nas import evaluate
 from nas.errors import InputError
 from nas.prior import Clock, prior_trials
-from nas.progress import Progress
 from nas.records import FAILED, STOPPED
 from nas.settings import Settings
 from nas.space_file import load_space
@@ -85,21 +84,13 @@ def test_the_model_learns_from_points_of_another_space(finished, tmp_path, quick
         assert again.params == trial.params
 
 
-class Listener(Progress):
-    def __init__(self) -> None:
-        self.said = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-
 def test_results_that_are_no_points_of_the_space_are_counted(finished, tmp_path, quick):
     (tmp_path / "narrow.yaml").write_text(NARROW)
-    listener, space = Listener(), tmp_path / "narrow.yaml"
-    run = quick(tmp_path / "run", space=space, trials=1, prior=[finished.path], progress=listener)
+    spoken, space = Spoken(), tmp_path / "narrow.yaml"
+    run = quick(tmp_path / "run", space=space, trials=1, prior=[finished.path], progress=spoken)
     strangers = sum(not load_space(space).has(trial.params) for trial in run.records)
     assert strangers
-    assert any(f"{strangers} of 8 earlier results are no points" in line for line in listener.said)
+    assert any(f"{strangers} of 8 earlier results are no points" in line for line in spoken.said)
 
 
 def test_a_chain_of_runs_names_the_first_source(finished, quick, tmp_path):

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import RECIPE, wait_for, workers_of
+from conftest import RECIPE, Spoken, wait_for, workers_of
 from PIL import Image
 
 import nas
@@ -41,16 +41,6 @@ stages:
     expansion: {choice: [2, 4]}    # of inverted_residual, which no stage has
 head: {head: classifier}
 """
-
-
-class Spoken(Progress):
-    """Keeps what a person would be told."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
 
 def lines(run: Path) -> list[str]:
