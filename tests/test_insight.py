@@ -21,6 +21,7 @@ from nas.pick import assess, candidates
 from nas.ranking import tau
 from nas.records import STOPPED
 from nas.run import frame
+from nas.scores import SCORES
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 
@@ -104,6 +105,26 @@ def test_marginal_effects_by_hand():
     assert drawn(figure) == 2
     low, high = figure.axes[0].get_ylim()
     assert low < 0.4 + 1e-9 and high > 0.9  # a single network has no error, and is in sight
+
+
+@pytest.mark.parametrize("proxy", ["shared", "zero-cost"])
+def test_axes_say_what_a_run_ranks_by(proxy):
+    score = SCORES[proxy]
+    known = table((0.4, 1, "a"), (0.6, 1, "a"), (0.9, 2, "b")).assign(
+        **{"params.width": [8, 8, 16]}
+    )
+    ranks = pd.DataFrame({"fANOVA": [1.0]}, index=["width"])
+    errors = figures.plot_error_distribution(insight.error_distribution(known), score=score)
+    effects = figures.plot_effects(insight.effects(known, ["width"]), score=score)
+    importances = figures.plot_importances(ranks, score=score)
+    costs = figures.plot_effects(insight.effects(known, ["width"], "macs"), "macs", score)
+    assert costs.axes[0].get_ylabel() == "multiply–accumulates"
+    for figure, axis in ((errors, "x"), (effects, "y"), (importances, "x")):
+        figure.draw_without_rendering()
+        label = getattr(figure.axes[0], f"{axis}axis").label
+        assert label.get_text().replace("\n", " ").endswith(score.label)
+        low, high = label.get_window_extent().get_points()
+        assert (low >= 0).all() and (high <= figure.bbox.size).all()
 
 
 @pytest.mark.parametrize("names", [["macs"], ["macs", "params"]], ids=len)

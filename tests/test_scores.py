@@ -320,7 +320,7 @@ def test_what_is_said_of_untrained_networks(untrained, cli, tmp_path):
     assert axes.get_ylabel() == NASWOT
     found = assess(candidates([untrained]), Budget(), "macs")
     figure = plot_chances(found, "macs", score=untrained.score)
-    assert figure.axes[0].get_ylabel() == NASWOT
+    assert figure.axes[0].get_ylabel().replace("\n", " ") == NASWOT
 
 
 def test_runs_of_untrained_networks_are_compared_with_their_own(untrained, finished):

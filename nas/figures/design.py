@@ -1,4 +1,7 @@
-"""What a space holds: costs, errors, which block wins where, which parameters matter."""
+"""What a space holds: costs, errors, which block wins where, which parameters matter.
+
+`score` is that of the run, which axes name (`Run.score`).
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,13 @@ from nas.figures.style import (
     color_of,
     figure,
     is_wide,
+    label_of,
     legend_beside,
     set_metric,
     set_share,
 )
 from nas.metrics import METRICS
+from nas.scores import SCORES, Score
 
 BINS = 16  # edges of a histogram
 OUTLINE = (Stroke(linewidth=2.8, foreground="#666666"), Normal())  # for pale colours on white
@@ -46,14 +51,17 @@ def plot_costs(table: pd.DataFrame, names: Sequence[str], by: str = "family") ->
     return made
 
 
-def plot_error_distribution(found: pd.DataFrame, by: str = "family") -> Figure:
+def plot_error_distribution(
+    found: pd.DataFrame, by: str = "family", score: Score = SCORES["alone"]
+) -> Figure:
     """The curves of `nas.insight.error_distribution`: those farther left are better sub-spaces."""
     made, axes = figure()
     for i, (name, rows) in enumerate(found.groupby(by)):
         label = f"{name} ({len(rows)})"
         axes.step(rows["error"], rows["share"], where="post", color=color_of(str(name), i),
                   linewidth=1.8, label=label, path_effects=OUTLINE)  # fmt: skip
-    set_share(axes.xaxis, "validation error")
+    alone = score == SCORES["alone"]
+    set_share(axes.xaxis, "validation error" if alone else f"100 % less {score.label}")
     set_share(axes.yaxis, "share of the networks with at most this error")
     legend_beside(axes)
     return made
@@ -74,8 +82,10 @@ def plot_winners(found: pd.DataFrame) -> Figure:
     return made
 
 
-def plot_importances(found: pd.DataFrame, most: int = 12) -> Figure:
-    """The first rows of `nas.insight.importances`, a bar an evaluator."""
+def plot_importances(
+    found: pd.DataFrame, most: int = 12, y: str = "accuracy", score: Score = SCORES["alone"]
+) -> Figure:
+    """The first rows of `nas.insight.importances` for the metric `y`, a bar an evaluator."""
     shown = found.head(most)[::-1]
     made, axes = figure(height=0.6 + 0.36 * len(shown))
     places, width = np.arange(len(shown)), 0.8 / shown.shape[1]
@@ -84,12 +94,14 @@ def plot_importances(found: pd.DataFrame, most: int = 12) -> Figure:
         axes.barh(places - offset, shown[name], width, color=CYCLE[i], label=name)
     axes.set_yticks(places, shown.index)
     axes.grid(axis="y", visible=False)
-    set_share(axes.xaxis, "importance for the accuracy")
+    set_share(axes.xaxis, f"importance for {label_of(y, score)}")
     axes.legend(fontsize=8, frameon=False, loc="lower right")
     return made
 
 
-def plot_effects(found: pd.DataFrame, y: str = "accuracy") -> Figure:
+def plot_effects(
+    found: pd.DataFrame, y: str = "accuracy", score: Score = SCORES["alone"]
+) -> Figure:
     """The means of `nas.insight.effects` with their standard errors, a panel a parameter."""
     groups = list(found.groupby("parameter", sort=False))
     made, panels = figure(len(groups), width=2.4 * len(groups), height=3.1)
@@ -106,6 +118,6 @@ def plot_effects(found: pd.DataFrame, y: str = "accuracy") -> Figure:
         axes.set_xlim(-0.6, len(rows) - 0.4)
         axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
         axes.set_title(str(name), fontsize=9, loc="left")
-        set_metric(axes.yaxis, y)
+        set_metric(axes.yaxis, y, score=score)
         axes.label_outer()
     return made

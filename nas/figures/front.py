@@ -37,7 +37,7 @@ def plot_chances(
     bar = made.colorbar(dots, ax=axes, shrink=0.8)
     set_share(bar.ax.yaxis, "probability of being truly on the front")
     set_metric(axes.xaxis, x, found[column].tolist())
-    set_share(axes.yaxis, score.label)
+    set_metric(axes.yaxis, "accuracy", score=score)
     return made
 
 

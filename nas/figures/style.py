@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from nas.metrics import METRICS, MILLISECONDS, Metric
 from nas.plot import FAMILIES
+from nas.scores import SCORES, Score
 
 INK, SOFT, GRID = "#222222", "#777777", 0.25
 CYCLE = [FAMILIES[name] for name in ("inverted_residual", "fire", "shuffle_v2", "ghost")]
 DPI = 150
+LETTERS = 44  # of a line of a label, as many as the lowest figure has room for
 
 
 def figure(columns: int = 1, *, width: float = 7.2, height: float = 3.9) -> tuple[Figure, Any]:
@@ -35,10 +38,18 @@ def color_of(name: str, place: int = 0) -> str:
     return FAMILIES.get(name, CYCLE[place % len(CYCLE)])
 
 
-def set_metric(axis: Axis, name: str, values: Sequence[float] = ()) -> None:
+def label_of(name: str, score: Score = SCORES["alone"]) -> str:
+    """What a metric is called on an axis; where a run ranks by another score, its accuracy is that
+    `score`."""
+    return score.label if METRICS[name].maximise else METRICS[name].label
+
+
+def set_metric(
+    axis: Axis, name: str, values: Sequence[float] = (), score: Score = SCORES["alone"]
+) -> None:
     """Label and ticks of a metric; logarithmic where the values span more than a decade."""
     metric = METRICS[name]
-    axis.set_label_text(metric.label)
+    axis.set_label_text(fill(label_of(name, score), LETTERS))
     if not metric.maximise and is_wide(values):
         axis.axes.set(**{f"{'x' if axis is axis.axes.xaxis else 'y'}scale": "log"})
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -59,7 +70,7 @@ def _tick(metric: Metric, value: float) -> str:
 
 def set_share(axis: Axis, label: str) -> None:
     """An axis of shares from 0 to 1."""
-    axis.set_label_text(label)
+    axis.set_label_text(fill(label, LETTERS))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
 
 

@@ -1,4 +1,4 @@
-"""What a space holds, by a table of its trained networks (`Run.trials`).
+"""What a space holds, by a table of its networks (`Run.trials`) and what these score (`Run.score`).
 
 A search prefers good networks, so that only a run of the sampler `random` speaks for its space.
 """
@@ -24,14 +24,15 @@ STEPS = 120  # budgets on a logarithmic axis
 
 
 def complete(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows that were trained to the end."""
+    """The rows that were trained to the end, or scored at once."""
     return table[table["state"] == COMPLETE].reset_index(drop=True)
 
 
 def error_distribution(table: pd.DataFrame, by: str = "family") -> pd.DataFrame:
     """Share of the networks of each sub-space with an error of at most so much: a row a network.
 
-    Radosavovic et al. 2020, "Designing network design spaces", arXiv:2003.13678, equation 1.
+    Radosavovic et al. 2020, "Designing network design spaces", arXiv:2003.13678, equation 1. The
+    error is 1 less the score, which of networks trained alone is the accuracy.
     Columns: `by`, `error`, `share`, and the sub-space's `networks`.
     """
     found = complete(table).assign(error=lambda rows: 1 - rows["score"])
