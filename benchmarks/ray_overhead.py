@@ -26,6 +26,7 @@ from nas.gate import Gate
 from nas.journal import Journal
 from nas.loop import Loop
 from nas.progress import Progress
+from nas.recipe import Recipe
 from nas.records import Result
 from nas.settings import Settings
 
@@ -77,12 +78,12 @@ def measure(folder: Path, executor: Executor) -> tuple[float, float]:
     settings = Settings(trials=WARM + TRIALS, sampler="random", objectives=("accuracy", "macs"))
     gate = Gate(load_space("mobile").bind(classes=10), Budget(), None, lambda *_: None)
     watch = Stopwatch()
-    Loop(Journal(folder), settings, task(settings), gate, executor, watch).run()
+    Loop(Journal(folder), settings, task(), gate, executor, watch).run()
     return watch.per_trial()
 
 
-def task(settings: Settings) -> Task:
-    return Task("digits", None, cached_data("digits", None).id, settings.recipe)
+def task() -> Task:
+    return Task("digits", None, cached_data("digits", None).id, Recipe())
 
 
 def main() -> None:
@@ -96,7 +97,7 @@ def main() -> None:
         for title, make in {
             "in series": lambda path: Nothing(),
             f"Ray, {AT_ONCE} at once": lambda path: RayJobs(
-                execution, data, path / "logs", lambda *_: None, nothing
+                execution, task(), data, path / "logs", lambda *_: None, nothing
             ),
         }.items():
             path = folder / title

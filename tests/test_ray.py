@@ -33,6 +33,7 @@ from nas.gate import Gate
 from nas.journal import Journal
 from nas.latency.device import Device
 from nas.loop import Loop
+from nas.proxies.untrained import Untrained
 from nas.records import Result, Trial, read_lines
 from nas.settings import Settings
 from nas.space_file import load_space
@@ -196,6 +197,43 @@ def test_a_shared_network_travels_by_the_store(cluster, quick, faulty, tmp_path)
     assert sorted(facts(run)) == sorted(facts(nas.resume(alone, trials=4)))
 
 
+def test_untrained_networks_are_scored_alike_on_a_cluster(cluster, quick, tmp_path):
+    """By a session that goes on with what the one before has compared them with."""
+    settings = {"proxy": "zero-cost", "sampler": "random"}
+    alone = quick(tmp_path / "alone", **settings)
+    run = quick(tmp_path / "run", **settings, trials=2, execution=Execution(ray=cluster.address))
+    run = nas.resume(run.path, trials=4, execution=Execution(ray=cluster.address))
+    assert run.info["task"] == alone.info["task"]
+    assert sorted(facts(run)) == sorted(facts(alone))
+    assert {path.name for path in (run.path / "logs").iterdir()} == {f"{n}.log" for n in range(4)}
+
+
+def test_only_what_is_trained_asks_for_a_gpu(cluster, tmp_path):
+    """Of a node that says it has one, as Ray believes it."""
+
+    def asked(job: Job, say: Say) -> Outcome:
+        given = ray.get_runtime_context().get_assigned_resources()
+        return Outcome(job.number, error=json.dumps(given))
+
+    node = cluster.add_node(num_cpus=2, num_gpus=1, include_log_monitor=False)
+    settings = Settings(device="cuda", proxy="zero-cost")
+    execution = Execution(ray=cluster.address).suited(settings)
+    data = cached_data("digits", None)
+    trained = Task("digits", None, data.id, settings.recipe, device="cuda")
+    scored = replace(trained, untrained=Untrained("naswot", 0.0, 1.0, 2))
+    job = Job(0, load_space("tiny").minimise(lambda c: c.cost.macs).arch, scored, 0, 1)
+    with opened(execution, ()) as place:
+        assert place.make(trained, data, tmp_path, lambda *_: None).slots == 1
+        executor = jobs.RayJobs(execution, scored, data, tmp_path, lambda *_: None, asked)
+        assert executor.slots == 3
+        found = []
+        for each in (job, replace(job, number=1, task=trained)):
+            executor.submit(each)
+            found.append(json.loads(executor.next().error))
+    cluster.remove_node(node)
+    assert found == [{"CPU": 1.0}, {"CPU": 1.0, "GPU": 1.0}]
+
+
 def test_a_sweep_whose_driver_is_killed_goes_on_in_series(cluster, spawn, faulty, tmp_path):
     """Ray ends what its driver has left behind, here a training that hangs."""
     run = tmp_path / "run"
@@ -256,7 +294,7 @@ def test_a_training_that_hangs_is_tried_thrice_and_the_sweep_goes_on(cluster, tm
     data, journal, seen = cached_data("digits", None), Journal(tmp_path), Seen()
     task = Task("digits", None, data.id, settings.recipe)
     with opened(execution, ()):
-        executor = jobs.RayJobs(execution, data, tmp_path / "logs", seen.epoch, hang)
+        executor = jobs.RayJobs(execution, task, data, tmp_path / "logs", seen.epoch, hang)
         with contextlib.closing(executor):
             Loop(journal, settings, task, gate, executor, seen).run()
     late = "it ran for more than 1 s"
@@ -295,7 +333,7 @@ def test_a_store_that_is_full(cluster, tmp_path):
     job = Job(0, load_space("tiny").minimise(lambda c: c.cost.macs).arch, task, 0, 2)
     execution = Execution(ray=cluster.address)
     with opened(execution, ()):
-        executor = jobs.RayJobs(execution, data, tmp_path, lambda *_: None)
+        executor = jobs.RayJobs(execution, task, data, tmp_path, lambda *_: None)
         with pytest.raises(ClusterError, match="Ray's object store is full") as found:
             executor.submit(replace(job, before=Rung(result, bytes(2 * STORE))))
     assert "\n" not in str(found.value)

@@ -28,8 +28,9 @@ class Execution:
     """What a person says of it: in this process where neither `workers` nor `ray` is given.
 
     `workers`: processes on this machine; `ray`: auto, local or the address of a cluster;
-    `cpus_per_trial`, `gpus_per_trial`: what Ray keeps for each, fractions too, and the threads of
-    torch that a new search has, which stay those of its recipe; `max_concurrent`: trials at once,
+    `cpus_per_trial`, `gpus_per_trial`: what Ray keeps for each, fractions too, the GPUs only where
+    it is trained; the former are the threads of torch as well that a new search has, which stay
+    those of its recipe; `max_concurrent`: trials at once,
     by default as many as the cluster has room for; `trial_timeout`: seconds of training, all rungs
     together, after which a trial is taken for hung; `latency_resource`: the Ray resource of the
     nodes on which latencies are measured.
@@ -107,9 +108,7 @@ def opened(execution: Execution, blocks: Sequence[str]) -> Iterator[Place]:
         name = execution.latency_resource
         yield Place(
             execution,
-            lambda task, data, logs, watch: RayJobs(
-                execution, data, logs, watch, shared=task.shared
-            ),
+            lambda *args: RayJobs(execution, *args),
             None if name is None else Elsewhere(name, blocks),
         )
 

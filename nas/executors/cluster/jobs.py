@@ -31,7 +31,6 @@ from nas.executors.cluster.nodes import GLANCE, Head, Needs, first_line, nodes
 from nas.executors.execution import Execution
 from nas.executors.logs import log_file, note, speak, written_to
 from nas.shared import checkpoint
-from nas.shared.checkpoint import Checkpoint
 
 TAIL = 2**16  # bytes of a log that are brought back
 REASONS = {  # of Ray's errors, which have a page for each
@@ -85,27 +84,26 @@ class RayJobs:
     """As many jobs at once as the cluster has room for, or as `max_concurrent` says.
 
     With `max_concurrent` jobs may wait for room, so that a cluster that grows on demand sees the
-    demand. `logs` is the folder of the trials' logs, `do` what a job is, `shared` the network that
-    trials are parts of. Raises ClusterError where the cluster's head is lost, or its store is full.
+    demand. `task` is that of the trials; a job with another one, as a confirmation, may need more,
+    and waits for it. `logs` is the folder of the trials' logs, `do` what a job is. Raises
+    ClusterError where the cluster's head is lost, or its store is full.
     """
 
     def __init__(
         self,
         execution: Execution,
+        task: Task,
         data: Data,
         logs: Path,
         watch: Watch,
         do: Do = train,
-        shared: Checkpoint | None = None,
     ) -> None:
         self._execution, self._logs, self._watch = execution, logs, watch
-        self._needs, self._head = Needs.of(execution), Head()
-        self._stored = Stored(
-            _put(replace(data, test=None)), shared and _put(checkpoint.pack(shared))
-        )
+        self._needs, self._head = self._needs_of(task), Head()
+        shared = task.shared and _put(checkpoint.pack(task.shared))
+        self._stored = Stored(_put(replace(data, test=None)), shared)
         self._do = _put(do)
-        options = {"num_cpus": self._needs.cpus, "num_gpus": self._needs.gpus, "max_retries": 0}
-        self._run: Any = ray.remote(run).options(**options)
+        self._run: Any = ray.remote(max_retries=0)(run)
         self._busy: dict[Any, Busy] = {}
         self._room, self._looked = 1, -inf
         self._torches = {torch_version()}
@@ -121,7 +119,9 @@ class RayJobs:
         if job.before and job.before.state:
             state = _put(job.before.state)
             job = replace(job, before=job.before._replace(state=None))
-        stream = self._run.remote(job, state, self._stored, self._do)
+        needs = self._needs_of(job.task)
+        task = self._run.options(num_cpus=needs.cpus, num_gpus=needs.gpus)
+        stream = task.remote(job, state, self._stored, self._do)
         limit = (self._execution.trial_timeout or inf) * job.patience
         self._busy[stream] = Busy(job.number, limit, job.spent)
 
@@ -140,6 +140,9 @@ class RayJobs:
         for stream in self._busy:
             ray.cancel(stream, force=True)
         self._busy.clear()
+
+    def _needs_of(self, task: Task) -> Needs:
+        return Needs.of(self._execution, trained=task.at_once is None)
 
     def _look(self) -> None:
         """See once a glance how many trials all nodes together have room for, and tell of none."""

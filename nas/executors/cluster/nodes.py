@@ -33,8 +33,10 @@ class Needs:
     gpus: float
 
     @classmethod
-    def of(cls, execution: Execution) -> Needs:
-        return cls(execution.cpus_per_trial or 1.0, execution.gpus_per_trial or 0.0)
+    def of(cls, execution: Execution, *, trained: bool = True) -> Needs:
+        """What is scored without a training is scored on CPUs."""
+        gpus = execution.gpus_per_trial if trained else None
+        return cls(execution.cpus_per_trial or 1.0, gpus or 0.0)
 
     def room(self, node: Node) -> int:
         """How many trials a node takes."""
