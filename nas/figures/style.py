@@ -19,7 +19,7 @@ from nas.scores import SCORES, Score
 INK, SOFT, GRID = "#222222", "#777777", 0.25
 CYCLE = [FAMILIES[name] for name in ("inverted_residual", "fire", "shuffle_v2", "ghost")]
 DPI = 150
-LETTERS = 44  # of a line of a label, as many as the lowest figure has room for
+LETTERS = 40  # of a line of a label, as many as the lowest figure has room for
 
 
 def figure(columns: int = 1, *, width: float = 7.2, height: float = 3.9) -> tuple[Figure, Any]:
