@@ -79,8 +79,9 @@ def prepare(job: Job, say: Say, on_epoch: OnEpoch) -> Checkpoint:
     """Train the network of a job, go on with it, or take it where it is trained.
 
     Seconds become epochs before the training begins, by timing some steps, on as many threads as
-    take the least time; both numbers are written down, so that all else follows from the seed. Raises InputError where the folder's is damaged,
-    or of another space, run or version, memory is short, or the training diverges twice.
+    take the least time; both numbers are written down, so that all else follows from the seed.
+    Raises InputError where the folder's is damaged, or of another space, run or version, memory is
+    short, or the training diverges twice.
     """
     layout = survey(job.space)
     facts = read_facts(job.folder, layout)
