@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ import yaml
 from nas.arch import last_map, trace
 from nas.blocks import import_blocks
 from nas.budget import Budget
-from nas.confirm import SHARE
+from nas.confirm import trials_end
 from nas.errors import InputError
 from nas.evaluate import Task, cached_data
 from nas.executors import Executor
@@ -244,7 +245,7 @@ class Search:
 
     def run(self) -> Run:
         """Run until the trials, the time or the space is used up; write the front."""
-        self.deadline = time.monotonic() + (self.settings.time or float("inf"))
+        self.deadline = time.monotonic() + (self.settings.time or math.inf)
         fresh = not self.info
         if fresh:
             self._prepare()
@@ -383,7 +384,7 @@ class Search:
         """Train the shared network that all trials are parts of; it takes part of the time."""
         from nas.shared.prepare import job_of, prepare, unlearned  # only where it is asked for
 
-        began, folder = time.monotonic(), self.folder.absolute() / SHARED
+        folder = self.folder.absolute() / SHARED
         known = self.info["task"].get("shared")
         check_same(folder, known)
         self.progress.say(
@@ -410,16 +411,13 @@ class Search:
         shared = self.task.shared
         self.info["task"] |= {"id": self.task.id, "shared": shared and shared.id}
         write_json(self.folder / "run.json", self.info)
-        if self.settings.time:
-            left = self.settings.time - (time.monotonic() - began)
-            self.settings = replace(self.settings, time=max(left, 1.0))
 
     def _run(self) -> None:
-        logs, watch = self.folder / LOGS, self.progress.epoch
-        if self.settings.confirm is None and self.settings.time:  # both have to fit into it
-            self.settings = replace(self.settings, time=self.settings.time / (1 + SHARE))
-        with contextlib.closing(self.place.make(self.task, self.data, logs, watch)) as executor:
-            Loop(self.journal, self.settings, self.task, self.gate, executor, self.progress).run()
+        settings, task, progress = self.settings, self.task, self.progress
+        made = self.place.make(task, self.data, self.folder / LOGS, progress.epoch)
+        with contextlib.closing(made) as executor:
+            end = trials_end(self.deadline, settings.confirm)
+            Loop(self.journal, settings, task, self.gate, executor, progress, end).run()
             self._finale(executor).run()
 
     def _load(self) -> None:
@@ -445,6 +443,7 @@ class Search:
             budget=str(self.budget),
             reference=self.info["hypervolume_reference"],
             small_maps=self._small_maps(),
+            deadline=self.deadline,
         )
 
     def _tell_of_validation(self) -> None:
@@ -503,7 +502,7 @@ class Search:
             self.task,
             self.data,
             executor,
-            lambda: self.deadline - time.monotonic(),
+            self.deadline,
             self.progress,
             self._measure if times_front else None,
             self._known,

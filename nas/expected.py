@@ -70,7 +70,7 @@ def expected_front(run: Run) -> tuple[Hope, ...]:
     """The front that longer trainings would find, by rising cost, the run's first.
 
     From the trials that were confirmed; empty where they are too few, or blocks of the run are not
-    registered here. A process is fitted for it: call it where it is shown.
+    registered here. A Gaussian process is fitted for it: call it where it is shown.
     """
     known = {trial.number: trial.result.score for trial in run.confirmed if trial.result}
     done = [t for t in run.records if _comparable(t, run)]

@@ -210,7 +210,7 @@ def test_a_baseline_is_no_trial(quick, tmp_path):
 def test_time_ends_a_search_between_trials(quick, tmp_path, monkeypatch):
     clock = iter(range(0, 10_000, 10))
     monkeypatch.setattr(driver.time, "monotonic", lambda: next(clock))
-    run = quick(tmp_path / "run", trials=50, time=35.0)
+    run = quick(tmp_path / "run", trials=50, time=45.0)  # of which a glance takes ten
     check_whole(run, 3)
 
 

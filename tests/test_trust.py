@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, replace
 from math import inf
 from pathlib import Path
@@ -13,7 +14,7 @@ from conftest import RECIPE, RECIPE_YAML
 
 import nas
 from nas.budget import Budget
-from nas.confirm import FEW, candidates, confirming, longer, predicted, resulting
+from nas.confirm import FEW, candidates, confirming, longer, predicted, resulting, trials_end
 from nas.errors import InputError
 from nas.evaluate import Task
 from nas.executors import train
@@ -201,6 +202,16 @@ def test_runs_of_earlier_versions_confirm_nothing_by_themselves():
     data = asdict(Settings())
     del data["confirm"]
     assert Settings.from_dict(data).confirm == 0 and Settings().confirm is None
+
+
+@pytest.mark.parametrize(
+    ("deadline", "confirm", "end"),
+    [(150.0, 0, 150.0), (150.0, None, 140.0), (90.0, 2, 101.0), (inf, None, inf)],
+    ids=["asked for none", "a few", "late", "no time"],
+)
+def test_the_last_trial_leaves_time_for_what_nobody_asked_for(monkeypatch, deadline, confirm, end):
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    assert trials_end(deadline, confirm) == end
 
 
 def test_how_long_a_confirmation_will_take():
