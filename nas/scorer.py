@@ -8,6 +8,7 @@ shared       its part of one shared network: trained first, in the run's folder.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,8 +112,7 @@ class Scorer:
         if trouble:
             progress.say(f"note: {trouble}")
         if trouble and optional:
-            progress.say("so each candidate is trained alone")
-            return replace(self, way="alone")
+            return self._alone(shared, progress)
         return self._scoring(shared=found)
 
     def _trained(
@@ -128,6 +128,15 @@ class Scorer:
             if not optional:
                 raise
             return None, reason_of(error)
+
+    def _alone(self, shared: Path, progress: Progress) -> Scorer:
+        """Training each alone; no trial is a part of the network in the folder, so that it goes.
+
+        Before run.json says so: a run that is killed in between begins with the network again.
+        """
+        progress.say("so each candidate is trained alone, and nothing of the network is kept")
+        shutil.rmtree(shared, ignore_errors=True)
+        return replace(self, way="alone")
 
     def _scoring(self, **by: Any) -> Scorer:
         return replace(self, task=replace(self.task, **by))
