@@ -40,9 +40,14 @@ class Scorer:
     @classmethod
     def of(cls, settings: Settings, data: Data) -> Scorer:
         """What the settings ask for, before anything is prepared."""
-        resolution, device = settings.resolution, settings.device
-        names = settings.data, settings.data_dir
-        task = Task(*names, data.id, settings.recipe, resolution, device)
+        task = Task(
+            settings.data,
+            settings.data_dir,
+            data.id,
+            settings.recipe,
+            settings.resolution,
+            settings.device,
+        )
         return cls(settings, data, task, settings.way)
 
     @property

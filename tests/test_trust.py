@@ -230,6 +230,7 @@ def test_confirming_from_the_command_line(cli, quick_flags, tmp_path, brief):
     assert len(read_trials(tmp_path / "run" / CONFIRMED)) == 1
     document = json.loads(cli("search", "--resume", tmp_path / "run", "--json").out)
     assert document["trust"]["confirmed"][0]["number"] in (0, 1)
+    assert document["trust"]["expected"] == []
     refused = cli("search", *quick_flags, "--confirm", -1)
     assert refused.code == 2 and "--confirm: expected 0 or more, got -1" in refused.err
 
