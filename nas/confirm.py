@@ -8,6 +8,7 @@ a number, a few are trained, as far as they fit into a quarter of the search's o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
@@ -23,6 +24,7 @@ from nas.records import COMPLETE, FAILED, Trial
 LONGER = 3  # times the search's own epochs, where these are more than the preset's
 FEW = 3  # are confirmed where nobody asks for a number
 SHARE = 0.25  # of the search's time, that these few may take
+LEAST = 1.0  # seconds for trials, whatever was done before them has taken
 TRAINING = 4  # times what a network takes to be scored at once, for as many images
 
 
@@ -36,6 +38,16 @@ def confirming(recipe: Recipe) -> Recipe:
         stem_stride=recipe.stem_stride,
         threads=recipe.threads,
     )
+
+
+def trials_end(deadline: float, confirm: int | None) -> float:
+    """When the last trial may begin in a search that ends at the `deadline`, which may be inf.
+
+    Both on the clock of `time.monotonic`. The few that nobody asked for have to fit in as well.
+    """
+    now = time.monotonic()
+    left = max(deadline - now, LEAST)
+    return now + (left / (1 + SHARE) if confirm is None else left)
 
 
 def candidates(

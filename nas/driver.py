@@ -3,68 +3,60 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from nas.arch import last_map, trace
+from nas import notices
 from nas.blocks import import_blocks
 from nas.budget import Budget
-from nas.confirm import SHARE
+from nas.confirm import trials_end
 from nas.errors import InputError
-from nas.evaluate import Task, cached_data
+from nas.evaluate import cached_data
 from nas.executors import Executor
 from nas.executors.execution import Execution, Place, opened
 from nas.feasible import check_budget, check_latency, hypervolume_reference, random_candidates
 from nas.finale import Finale
-from nas.gate import Gate, reason_of
-from nas.graph import Graph
+from nas.gate import Gate
 from nas.journal import Journal
-from nas.latency import DeviceTable, Latency, calibrate, measure
-from nas.latency.device import Device
+from nas.latencies import Latencies
+from nas.latency import DeviceTable
 from nas.loop import Loop
 from nas.metrics import ALIASES
 from nas.mirror import Mirror
-from nas.prior import Clock, check_prior, prior_trials
+from nas.prior import check_prior, prior_trials
 from nas.progress import Both, Facts, Progress
-from nas.proxies.untrained import Untrained
 from nas.recipe import Recipe
 from nas.records import (
     LOGS,
-    REJECTED,
-    SHARED,
     TABLE,
     TRIALS,
     Trial,
-    append_line,
     check_free,
-    cost_dict,
     locked,
     read_json,
-    read_lines,
     read_trials,
     stamp,
     write_atomic,
     write_json,
 )
+from nas.rejections import Rejections
 from nas.run import Run
-from nas.scores import SCORES
+from nas.scorer import Scorer
 from nas.settings import Settings, machine, versions
-from nas.shared.checkpoint import check_same
-from nas.space import RESOLUTION, Candidate, Params, Space, proxy_side
+from nas.space import RESOLUTION, Space
 from nas.space_file import load_space, parse_space
-from nas.space_table import space_table
 from nas.storage import public, resolve
-from nas.trust import told_apart
 
 FORMAT = 1  # of run.json and trials.jsonl
-COARSE = 0.1  # a difference of accuracies that any validation part should tell
+SAMPLE = 50  # random points of the space, by which a person is told of it
 
 
 def search(
@@ -181,23 +173,8 @@ def resume(
         return Search(folder, settings, space, seen, place, info, storage).run()
 
 
-def find_table(settings: Settings, folder: Path | None, here: Device) -> DeviceTable | None:
-    """The table that estimates a search's latencies: its file, or what is in a run's folder.
-
-    Raises InputError where the file is of another device than `here`, unless that is forced.
-    """
-    if settings.latency_table is None:
-        fitted = folder / TABLE if folder else None  # by a search with workers, of its own space
-        return DeviceTable.load(fitted) if fitted and fitted.exists() else None
-    path = folder / TABLE if folder else Path(settings.latency_table)
-    table = DeviceTable.load(path)
-    if not settings.force_table:
-        table.check(path, here)
-    return table
-
-
 class Search:
-    """One run of a search: the study, the records and the loop between them."""
+    """One run of a search: its folder, and what its loop and its finale work with."""
 
     def __init__(
         self,
@@ -206,72 +183,36 @@ class Search:
         space: Space,
         progress: Progress,
         place: Place,
-        info: dict[str, Any] | None = None,
+        began: dict[str, Any] | None = None,
         storage: str | None = None,
     ) -> None:
-        self.folder, self.settings, self.progress = folder, settings, progress
+        """Check what can be without a trial; `began` is run.json of a run that goes on."""
+        self.folder, self.settings, self.progress, self.place = folder, settings, progress, place
+        self.fresh, self.info = began is None, began or {}
         self.storage = storage and resolve(storage)
-        self.place = place
         self.data = cached_data(settings.data, settings.data_dir)
         self.space = space.bind(resolution=settings.resolution, classes=len(self.data.classes))
         self.budget = Budget.parse(settings.budget)
-        self.task = Task(
-            settings.data,
-            settings.data_dir,
-            self.data.id,
-            settings.recipe,
-            settings.resolution,
-            settings.device,
-        )
-        self.score = SCORES[settings.way]
-        self.timed = settings.timed
-        self._engine: Any = {"backend": settings.backend, "threads": settings.threads}
-        here = (place.elsewhere.device if place.elsewhere else Device.here)(**self._engine)
-        self.table = find_table(settings, folder if info else None, here)
-        self.device = self.table.device if self.table else here
-        self.gate = Gate(self.space, self.budget, self._measure, self._reject, self.table)
-        self.info = info or {}
-        if info and info["task"]["data_id"] != self.data.id:
-            raise InputError(f"{folder}: the data {settings.data!r} is not what the run began with")
-        if info:
-            self._take_up_task()
-        if info and self.timed and not self.table and (began := info["machine"]["cpu"]) != here.cpu:
-            raise InputError(
-                f"{folder}: its latencies are of {began}, this machine is {here.cpu}; go on there"
-            )
-        # Latencies of two devices are never mixed: one that is not here is estimated throughout.
-        self.measures = self.device == here
+        self.scorer = Scorer.of(settings, self.data)
+        if began:
+            self.scorer = self.scorer.as_begun(folder, began["task"])
+        self.latencies = Latencies(settings, place, folder, began)
+        self.rejections = Rejections(folder, settings.seed, progress.say)
+        measure, reject = self.latencies.measure, self.rejections.add
+        self.gate = Gate(self.space, self.budget, measure, reject, self.latencies.table)
 
     def run(self) -> Run:
         """Run until the trials, the time or the space is used up; write the front."""
-        self.deadline = time.monotonic() + (self.settings.time or float("inf"))
-        fresh = not self.info
-        if fresh:
-            self._prepare()
-            prior = self._prior()
+        self.deadline = time.monotonic() + (self.settings.time or math.inf)
+        prior = self._prepare() if self.fresh else []
         self._mirror()
         self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder):
-            if fresh:
-                check_free(self.folder)  # another search may have begun at the same time
-                write_atomic(self.folder / "space.yaml", self.space.text)
-                if prior:
-                    write_atomic(self.folder / TRIALS, "".join(f"{t.to_json()}\n" for t in prior))
-                if self.table:
-                    self.table.save(self.folder / TABLE)
-            self.info["settings"] = asdict(self.settings)  # a run that goes on has a new total
-            write_json(self.folder / "run.json", self.info)
-            self._load()
-            if self._needs_table:  # begun in series
-                self._fit_table(read_trials(self.folder / TRIALS)).save(self.folder / TABLE)
-            self.progress.start(self._describe(), self.journal.trials)
-            self._tell_of_validation()
-            self._tell_of_prior()
-            self._tell_of_table()
+            self._open(prior)
+            self._tell()
             try:
-                if self.settings.shares_weights:
-                    self._share_weights()
-                self._run()
+                self._get_ready()
+                self._search()
             except BaseException:
                 with contextlib.suppress(Exception):  # the first error is the one to tell
                     Run(self.folder).write_front()
@@ -282,63 +223,44 @@ class Search:
             run.write_front()
         return run
 
-    # Beginning -----------------------------------------------------------------------------------
+    def _prepare(self) -> list[Trial]:
+        """Check that the search can be done, and fix what all its trials share.
 
-    def _prepare(self) -> None:
-        """Check that the search can be done, and fix what all its trials share."""
-        settings, worst = self.settings, self.score.worst(len(self.data.classes))
-        check_prior(settings.prior, self.task)
+        Returns the trials of earlier runs, which count as none of this one's.
+        """
+        settings = self.settings
+        check_prior(settings.prior, self.scorer.task)
         check_budget(self.space, self.budget, settings.seed)
-        if settings.way == "zero-cost":
-            self._compare_untrained()
-        self.info = {
+        self.scorer = self.scorer.prepared(self.gate, self.progress)
+        self.latencies.calibrate()
+        self.info = self._facts()
+        if self.latencies.needs_table:
+            self._fit_table()
+        if "latency" in self.budget:
+            check_latency(self.gate)
+        worst = self.scorer.score.worst(len(self.data.classes))
+        self.info["hypervolume_reference"] = hypervolume_reference(
+            self.gate, settings.objectives, worst, settings.seed
+        )
+        return prior_trials(settings, self.space, self.latencies.clock)
+
+    def _facts(self) -> dict[str, Any]:
+        """What run.json says of a new run."""
+        return {
             "format": FORMAT,
             "space": self.space.name,
-            "settings": asdict(settings),
-            "task": {
-                "id": self.task.id,
-                "data_id": self.data.id,
-                "classes": self.data.classes,
-                "proxy": settings.way,
-                "untrained": self.task.untrained and asdict(self.task.untrained),
-            },
+            "settings": asdict(self.settings),
+            "task": self.scorer.facts,
             "command": [public(word) for word in sys.argv],
             "versions": versions(),
             "machine": machine(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "latencies_of": self.device.to_dict() if self.timed else None,
-            "reference_ms": self._reference_ms() if self.timed else None,
+            **self.latencies.facts,
         }
-        if self._needs_table:
-            self._fit_table()
-        if "latency" in self.budget:
-            check_latency(self.gate)
-        self.info["hypervolume_reference"] = hypervolume_reference(
-            self.gate, settings.objectives, worst, settings.seed
-        )
 
-    def _compare_untrained(self) -> None:
-        """Score random networks, among which those of the search have their standing."""
-        from nas.proxies.scoring import untrained  # only where it is asked for
-
-        self.progress.say(
-            "note: scores of untrained networks are no accuracies, and order networks no better "
-            "than counting their activations; --confirm N trains N of the front"
-        )
-        found = untrained(self.gate, self.task, self.settings.seed)
-        self.task = replace(self.task, untrained=found)
-
-    def _take_up_task(self) -> None:
-        """What scores a run's networks is what it was when the run began."""
-        task = self.info["task"]
-        began = task.get("proxy", "alone")  # earlier versions ranked all by accuracy
-        if began != self.settings.way:
-            raise InputError(
-                f"{self.folder}: its trials are ranked by {SCORES[began].label}, new ones would be "
-                f"by {self.score.label}; expected a new search"
-            )
-        if known := task.get("untrained"):
-            self.task = replace(self.task, untrained=Untrained(**known))
+    def _fit_table(self, trials: Sequence[Trial] = ()) -> DeviceTable:
+        self.progress.say("timing networks of the space, to estimate others while workers train")
+        return self.latencies.fit_table(self.gate, trials)
 
     def _mirror(self) -> None:
         """Mirror the trials where that was asked for, now or when the run began.
@@ -359,181 +281,71 @@ class Search:
             self.info["mirror"] = {**known, "storage": public(storage)}
             self.progress = Both(self.progress, mirror)
 
-    def _reference_ms(self) -> float:
-        if self.table:
-            return self.table.reference_ms
-        elsewhere = self.place.elsewhere
-        return (elsewhere.calibrate if elsewhere else calibrate)(**self._engine)
-
-    @property
-    def _needs_table(self) -> bool:
-        """Whether latencies are to be estimated, as nothing can be timed beside trainings."""
-        return self.timed and self.place.execution.parallel and self.table is None
-
-    def _fit_table(self, trials: Sequence[Trial] = ()) -> DeviceTable:
-        """Time some networks of the space before workers train, for estimates of the others."""
-        self.progress.say("timing networks of the space, to estimate others while workers train")
-        reference_ms, count = self.info["reference_ms"], self.settings.trials
-        self.table = self.gate.table = space_table(
-            self.gate, trials, self.device, reference_ms, self.settings.seed, count
-        )
-        return self.table
-
-    def _share_weights(self) -> None:
-        """Train the shared network that all trials are parts of; it takes part of the time."""
-        from nas.shared.prepare import job_of, prepare, unlearned  # only where it is asked for
-
-        began, folder = time.monotonic(), self.folder.absolute() / SHARED
-        known = self.info["task"].get("shared")
-        check_same(folder, known)
-        self.progress.say(
-            "first a network is trained that all candidates are parts of; "
-            "--proxy alone trains each of them instead"
-        )
-        job = job_of(self.settings, self.gate, self.task, folder)
-        try:
-            found = prepare(job, self.progress.say, self.progress.shared_epoch)
-            trouble = unlearned(found, self.data.train)
-        except Exception as error:  # nobody asked for it, so nothing of it may end the search
-            if known or not self.settings.auto:
-                raise
-            found, trouble = None, reason_of(error)
-        if trouble:
-            self.progress.say(f"note: {trouble}")
-        if trouble and self.settings.auto and not known:
-            self.progress.say("so each candidate is trained alone")
-            self.settings = replace(self.settings, proxy="alone")
-            self.score = SCORES["alone"]
-        else:
-            self.task = replace(self.task, shared=found)
-        self.info["settings"]["proxy"] = self.info["task"]["proxy"] = self.settings.proxy
-        shared = self.task.shared
-        self.info["task"] |= {"id": self.task.id, "shared": shared and shared.id}
+    def _open(self, prior: Sequence[Trial]) -> None:
+        """Write what a new run begins with, take up what an earlier session finished."""
+        if self.fresh:
+            check_free(self.folder)  # another search may have begun at the same time
+            write_atomic(self.folder / "space.yaml", self.space.text)
+            if prior:
+                write_atomic(self.folder / TRIALS, "".join(f"{t.to_json()}\n" for t in prior))
+            if self.latencies.table:
+                self.latencies.table.save(self.folder / TABLE)
+        self.info["settings"] = asdict(self.settings)  # a run that goes on has a new total
         write_json(self.folder / "run.json", self.info)
-        if self.settings.time:
-            left = self.settings.time - (time.monotonic() - began)
-            self.settings = replace(self.settings, time=max(left, 1.0))
-
-    def _run(self) -> None:
-        logs, watch = self.folder / LOGS, self.progress.epoch
-        if self.settings.confirm is None and self.settings.time:  # both have to fit into it
-            self.settings = replace(self.settings, time=self.settings.time / (1 + SHARE))
-        with contextlib.closing(self.place.make(self.task, self.data, logs, watch)) as executor:
-            Loop(self.journal, self.settings, self.task, self.gate, executor, self.progress).run()
-            self._finale(executor).run()
-
-    def _load(self) -> None:
-        """Take up what an earlier session finished; a line that was cut is dropped."""
         self.journal = Journal(self.folder, self.gate.remember)
-        rejected = read_lines(self.folder / REJECTED, repair=True)
-        self.gate.seen |= {line["id"] for line in rejected if line.get("id")}
+        self.gate.seen |= self.rejections.ids()
+        if self.latencies.needs_table:  # begun in series
+            self._fit_table(read_trials(self.folder / TRIALS)).save(self.folder / TABLE)
 
-    def _prior(self) -> list[Trial]:
-        """The trials of earlier runs, which count as none of this one's."""
-        clock = None
-        if self.timed and self.settings.prior:
-            source = self.table.latency if self.table else self._measure
-            device = self.device.to_dict()
-            clock = Clock(self.info["reference_ms"], **device, measure=source)
-        return prior_trials(self.settings, self.space, clock)
-
-    def _describe(self) -> Facts:
-        return Facts(
+    def _tell(self) -> None:
+        """Tell a person what the search begins with."""
+        sample = random_candidates(self.space, SAMPLE, self.settings.seed)
+        facts = Facts(
             folder=str(self.folder),
             space=self.space.name,
             settings=self.settings,
             budget=str(self.budget),
             reference=self.info["hypervolume_reference"],
-            small_maps=self._small_maps(),
+            small_maps=notices.small_maps(sample, self.settings),
+            deadline=self.deadline,
         )
+        self.progress.start(facts, self.journal.trials)
+        for text in chain(
+            notices.of_validation(self.scorer.score, self.data),
+            notices.of_prior(self.journal.trials, self.space),
+            notices.of_latencies(self.latencies, sample),
+        ):
+            self.progress.say(text)
 
-    def _tell_of_validation(self) -> None:
-        images = len(self.data.validation)
-        if self.score.counted and (apart := told_apart(0.5, images)) > COARSE:
-            self.progress.say(
-                f"note: {images} validation images tell {self.score.plural} about 50% apart that "
-                f"differ by {100 * apart:.0f} points or more: few to rank by"
-            )
+    def _get_ready(self) -> None:
+        """Let what scores the trials get ready; before any, run.json says what became of it."""
+        known = self.info["task"].get("shared")
+        ready = self.scorer.ready(self.gate, self.folder, known, self.progress)
+        if ready is not self.scorer:
+            self.scorer = ready
+            self.info["settings"]["proxy"] = ready.way
+            self.info["task"] |= ready.facts
+            write_json(self.folder / "run.json", self.info)
 
-    def _tell_of_prior(self) -> None:
-        prior = [trial for trial in self.journal.trials if trial.source]
-        strangers = sum(not self.space.has(trial.params) for trial in prior)
-        if strangers:
-            self.progress.say(
-                f"{strangers} of {len(prior)} earlier results are no points of this space: "
-                "they may be on the front, but the sampler cannot learn from them"
-            )
-
-    def _tell_of_table(self) -> None:
-        if self.table is None:
-            return
-        after = "the front is measured at the end" if self.measures else "nothing is measured here"
-        self.progress.say(f"latencies are estimates for {self.device}; {after}")
-        estimator = self.table.estimator
-        unseen = {kind for c in self._sample for kind in estimator.unseen(c.graph)}
-        if unseen:
-            self.progress.say(
-                f"note: no network of the table had {', '.join(sorted(unseen))}; "
-                "estimates of architectures with it are rough"
-            )
-
-    def _small_maps(self) -> float:
-        """The share of proxies whose last map is under 2x2, where little is left to learn from."""
-        small = 0
-        for candidate in self._sample:
-            side = proxy_side(
-                candidate.arch.input[1],
-                self.settings.resolution,
-                self.settings.recipe.proxy_resolution,
-            )
-            small += last_map(trace(replace(candidate.arch, input=(3, side, side)))) < 2
-        return small / max(len(self._sample), 1)
-
-    @cached_property
-    def _sample(self) -> list[Candidate]:
-        """Random points of the space, for what is said of it before the first trial."""
-        return random_candidates(self.space, 50, self.settings.seed)
+    def _search(self) -> None:
+        """Do the trials, and what ends a search."""
+        settings, task, progress = self.settings, self.scorer.task, self.progress
+        made = self.place.make(task, self.data, self.folder / LOGS, progress.epoch)
+        with contextlib.closing(made) as executor:
+            end = trials_end(self.deadline, settings.confirm)
+            Loop(self.journal, settings, task, self.gate, executor, progress, end).run()
+            self._finale(executor).run()
 
     def _finale(self, executor: Executor) -> Finale:
-        times_front = self.measures and ("latency" in self.budget or self.table is not None)
         return Finale(
             self.folder,
             self.settings,
             self.budget,
-            self.task,
+            self.scorer.task,
             self.data,
             executor,
-            lambda: self.deadline - time.monotonic(),
+            self.deadline,
             self.progress,
-            self._measure if times_front else None,
-            self._known,
+            self.latencies.final(self.budget),
+            self.latencies.known,
         )
-
-    def _known(self, graph: Graph) -> Latency:
-        """The best that can be known of a latency here, while nothing else runs."""
-        if self.table and not self.measures:
-            return self.table.latency(graph)
-        return self._measure(graph)
-
-    def _measure(self, graph: Graph) -> Latency:
-        elsewhere = self.place.elsewhere
-        function = elsewhere.measure if elsewhere else measure
-        return function(graph, reference_ms=self.info["reference_ms"], **self._engine)
-
-    def _reject(self, what: Candidate | Params, reason: str, latency: Latency | None) -> None:
-        known = isinstance(what, Candidate)
-        line = Trial(
-            number=-1,
-            id=what.id if isinstance(what, Candidate) else "",
-            params=what.params if isinstance(what, Candidate) else what,
-            arch={},
-            cost=cost_dict(what.cost) if isinstance(what, Candidate) else {},
-            state="rejected",
-            seed=self.settings.seed,
-            latency=latency.to_dict() if latency else None,
-            error=reason,
-        )
-        if self.folder.exists():
-            append_line(self.folder / REJECTED, line.to_json())
-        if not known:
-            self.progress.say(f"a block raised {reason}; such architectures are passed over")

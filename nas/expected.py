@@ -36,7 +36,7 @@ from nas.samplers.encoding import Floats
 from nas.samplers.surrogate import matern, squared_distances
 from nas.space import Candidate
 
-LEAST_TOLD = 3  # long trainings that say something of the others
+FEWEST_TRAININGS = 3  # long ones, that say something of the other trials
 CONSTANT = 1.0  # variance of the constant, about the mean of what is known
 # Normal priors, (mean, deviation), of logarithms: both length scales, variances of f, noise, slope.
 PRIOR = ((1.8, 1.7), (1.8, 1.7), (-2.0, 1.0), (-4.0, 1.5), (-1.5, 1.0))
@@ -66,15 +66,16 @@ class Expected:
     high: Floats
 
 
-def expected_front(run: Run, known: Mapping[int, float]) -> tuple[Hope, ...]:
+def expected_front(run: Run) -> tuple[Hope, ...]:
     """The front that longer trainings would find, by rising cost, the run's first.
 
-    From the accuracies `known` of some trials by number; empty where they are too few, or blocks of
-    the run are not registered here.
+    From the trials that were confirmed; empty where they are too few, or blocks of the run are not
+    registered here. A Gaussian process is fitted for it: call it where it is shown.
     """
+    known = {trial.number: trial.result.score for trial in run.confirmed if trial.result}
     done = [t for t in run.records if _comparable(t, run)]
     told = {place: known[t.number] for place, t in enumerate(done) if t.number in known}
-    if len(told) < LEAST_TOLD:
+    if len(told) < FEWEST_TRAININGS:
         return ()
     try:
         import_blocks(run.info["settings"]["blocks"])
@@ -110,7 +111,7 @@ def expect(
 
     `rows`: what `nas.encoding` makes of each trial, `scores`: what the search ranked it by.
     """
-    if len(known) < LEAST_TOLD:
+    if len(known) < FEWEST_TRAININGS:
         return None
     places = np.array(list(known), dtype=int)
     odds = logit(np.clip(scores, NEVER, 1 - NEVER))

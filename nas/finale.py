@@ -6,6 +6,7 @@ Every line is on the disk before the next begins, so a resume goes on with what 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -33,7 +34,7 @@ from nas.settings import Settings
 class Finale:
     """What is done when all trials have ended.
 
-    `executor` trains as it did in the search, which has `time_left` of what it was given.
+    `executor` trains as it did in the search, which ends at the `deadline` (`time.monotonic`).
     `measure` times a network while nothing trains, None where a search measures nothing; `known`
     is the best that can be known of a latency here.
     """
@@ -44,7 +45,7 @@ class Finale:
     task: Task
     data: Data
     executor: Executor
-    time_left: Callable[[], float]
+    deadline: float
     progress: Progress
     measure: Callable[[Graph], Latency] | None
     known: Callable[[Graph], Latency]
@@ -90,7 +91,7 @@ class Finale:
     def _fitting(self, trials: Sequence[Trial], searched: float) -> list[Trial]:
         """The first that fit into a share of the seconds `searched`, of all slots together."""
         slots = self.executor.slots
-        allowed = min(SHARE * searched / slots, self.time_left())
+        allowed = min(SHARE * searched / slots, self.deadline - time.monotonic())
         each = [predicted(trial, self.task, len(self.data.train)) for trial in trials]
         ends = zip(trials, each, accumulate(each), strict=True)
         found = [t for t, own, end in ends if own <= allowed and end <= allowed * slots]

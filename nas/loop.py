@@ -7,6 +7,7 @@ when it runs: it is numbered when it is asked for, and its seed follows from its
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import time
 from collections import deque
@@ -55,8 +56,8 @@ class Waiting(NamedTuple):
 class Loop:
     """What runs between a search's beginning and its end; `journal` grows as trials finish.
 
-    Whatever a trial costs here, in time and in memory, is the same for the first and the
-    ten-thousandth.
+    No trial begins after the `deadline`, on the clock of `time.monotonic`. Whatever a trial costs
+    here, in time and in memory, is the same for the first and the ten-thousandth.
     """
 
     journal: Journal
@@ -65,11 +66,11 @@ class Loop:
     gate: Gate
     executor: Executor
     progress: Progress
+    deadline: float = math.inf
     running: dict[int, Running] = field(default_factory=dict, init=False)
     waiting: deque[Waiting] = field(default_factory=deque, init=False)
     exhausted: bool = field(default=False, init=False)
     interrupted: bool = field(default=False, init=False)
-    deadline: float = field(init=False)
     rivals: Rivals = field(init=False)
     study: Study = field(init=False)
     version: int = field(init=False)
@@ -80,7 +81,6 @@ class Loop:
 
         After a first ctrl-C the trials under way are finished, then KeyboardInterrupt is raised.
         """
-        self.deadline = time.monotonic() + (self.settings.time or float("inf"))
         self.rivals = Rivals(self.settings.objectives, self.journal.trials, self.gate.budget)
         self.study = self._study()
         with patient(self._interrupt):

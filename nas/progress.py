@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,10 @@ SHOWN = 4  # trials under way that the live view names
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a search begins with; `small_maps`: the share of proxies whose last map is tiny."""
+    """What a search begins with; `small_maps`: the share of proxies whose last map is tiny.
+
+    It ends at the `deadline`, on the clock of `time.monotonic`.
+    """
 
     folder: str
     space: str
@@ -32,6 +36,7 @@ class Facts:
     budget: str
     reference: dict[str, float]
     small_maps: float
+    deadline: float = math.inf
 
 
 class Progress:
@@ -137,7 +142,6 @@ class Live(Progress):
         self.total = settings.trials
         self.budget = Budget.parse(settings.budget)
         self.begun, self.before = time.monotonic(), len(own(trials))
-        self.deadline = self.begun + settings.time if settings.time else None
         within = f" within {facts.budget}" if facts.budget else ""
         self.say(
             f"{facts.folder}: {facts.space} on {settings.data}{within}, "
@@ -219,8 +223,7 @@ class Live(Progress):
             return "resumed"
         now = time.monotonic()
         left = (self.total - self.done) * (now - self.begun) / self.ended
-        if self.deadline is not None:
-            left = min(left, max(0.0, self.deadline - now))
+        left = min(left, max(0.0, self.facts.deadline - now))
         minutes, seconds = divmod(round(left), 60)
         return f"{minutes}:{seconds:02} left"
 

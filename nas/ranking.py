@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.stats import kendalltau
 
 SAMPLES = 1000  # of the bootstrap
-FEWEST = 4  # networks that a τ says something of
+FEWEST_NETWORKS = 4  # that a τ says something of
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,7 @@ from typing import Any
 import numpy as np
 
 from nas.certainty import effective_images
-from nas.expected import Hope, expected_front
-from nas.ranking import FEWEST, Agreement, agreement, tau
+from nas.ranking import FEWEST_NETWORKS, Agreement, agreement, tau
 from nas.records import COMPLETE, Result, Trial
 from nas.run import Run
 from nas.scores import SCORES, standard_error
@@ -59,8 +58,7 @@ class Trust:
     errors; `difference`: from where on two of that error are told apart; `finest`: one image, None
     where they are no shares of images. `ties`: of each point of the front, the points that it is
     not told from. `seeds`: the standard deviation between seeds of one network, where `repeated`
-    networks were trained more than once. `expected`: the front that longer trainings would find,
-    by rising cost; empty where too few are confirmed.
+    networks were trained more than once.
     """
 
     run: str
@@ -76,7 +74,6 @@ class Trust:
     repeated: int
     agreement: Agreement | None
     confirmed: tuple[Confirmed, ...]
-    expected: tuple[Hope, ...]
 
     def to_dict(self) -> dict[str, Any]:
         ties = [{"number": n, "not_told_from": list(others)} for n, others in self.ties.items()]
@@ -122,7 +119,6 @@ def trust(run: Run, others: Sequence[Run] = ()) -> Trust | None:
         repeated=repeated,
         agreement=_agreement(confirmed),
         confirmed=confirmed,
-        expected=expected_front(run, {c.number: c.confirmed for c in confirmed}),
     )
 
 
@@ -147,7 +143,7 @@ def _ties(run: Run) -> dict[int, tuple[int, ...]]:
 
 def _ceiling(results: Sequence[Result]) -> float | None:
     """The τ with the truth that the images' noise leaves; None of too few trials, or no images."""
-    if len(results) < FEWEST or not all(result.validation_size for result in results):
+    if len(results) < FEWEST_NETWORKS or not all(result.validation_size for result in results):
         return None
     rows = [(result.score, result.score_error, result.validation_size) for result in results]
     found, error, images = np.array(rows).T
@@ -197,6 +193,6 @@ def _pair(number: int, brief: Result, longer: Result) -> Confirmed:
 
 
 def _agreement(confirmed: Sequence[Confirmed]) -> Agreement | None:
-    if len(confirmed) < FEWEST:
+    if len(confirmed) < FEWEST_NETWORKS:
         return None
     return agreement([c.score for c in confirmed], [c.confirmed for c in confirmed])

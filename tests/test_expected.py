@@ -12,10 +12,9 @@ import pytest
 from scipy.special import expit, logit
 
 import nas
-from nas.expected import LEAST_TOLD, expect
+from nas.expected import FEWEST_TRAININGS, expect, expected_front
 from nas.ranking import tau
 from nas.records import CONFIRMED, TRIALS, Result
-from nas.trust import trust
 
 COUNT = 60
 
@@ -35,8 +34,8 @@ def known(truth: np.ndarray, count: int) -> dict[int, float]:
 
 def test_too_few_say_nothing_and_three_keep_the_order_of_the_scores():
     rows, scores, truth = table(0, slope=3.0, own=0.0)
-    assert expect(rows, scores, known(truth, LEAST_TOLD - 1)) is None
-    found = expect(rows, scores, known(truth, LEAST_TOLD))
+    assert expect(rows, scores, known(truth, FEWEST_TRAININGS - 1)) is None
+    found = expect(rows, scores, known(truth, FEWEST_TRAININGS))
     assert found and tau(found.accuracy, truth) > 0.9
 
 
@@ -92,17 +91,17 @@ def copied(run: nas.Run, folder: Path, confirmed: int, taken: int = 0) -> nas.Ru
 
 def test_the_front_to_expect_of_a_run(finished, tmp_path, cli):
     run = copied(finished, tmp_path / "run", confirmed=4)
-    found = trust(run).expected
+    found = expected_front(run)
     costs = [hope.cost for hope in found]
     assert costs == sorted(costs) and {hope.confirmed for hope in found} <= {True, False}
     assert all(0 < hope.low < hope.accuracy < hope.high < 1 for hope in found)
     assert "The front that longer trainings are expected to find" in cli("trust", run.path).out
     assert json.loads(cli("trust", run.path, "--json").out)["expected"][0]["cost"] == costs[0]
-    assert trust(copied(finished, tmp_path / "few", confirmed=LEAST_TOLD - 1)).expected == ()
+    assert expected_front(copied(finished, tmp_path / "few", confirmed=FEWEST_TRAININGS - 1)) == ()
 
 
 def test_trials_of_earlier_runs_have_no_part_in_it(finished, tmp_path):
-    found = trust(copied(finished, tmp_path / "run", confirmed=4, taken=3)).expected
+    found = expected_front(copied(finished, tmp_path / "run", confirmed=4, taken=3))
     assert found and {0, 1, 2}.isdisjoint(hope.number for hope in found)
 
 
@@ -111,4 +110,4 @@ def test_blocks_that_are_not_here_leave_it_out(finished, tmp_path):
     info = json.loads((run.path / "run.json").read_text())
     info["settings"]["blocks"] = ["no_such_module"]
     (run.path / "run.json").write_text(json.dumps(info))
-    assert trust(nas.load(run.path)).expected == ()
+    assert expected_front(nas.load(run.path)) == ()

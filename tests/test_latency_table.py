@@ -13,7 +13,7 @@ from conftest import Spoken, wait_for
 from devices import HERE, PHONE, device_ms, sampled, table_of
 
 import nas
-from nas import driver
+from nas import latencies
 from nas.budget import Budget
 from nas.device_run import DeviceRun, Region, promising, regions
 from nas.errors import InputError
@@ -239,8 +239,8 @@ def test_a_table_of_another_device_is_refused(phone, here, cli, tmp_path):
 
 
 def test_a_search_for_another_device_measures_nothing_here(quick, tmp_path, phone, monkeypatch):
-    monkeypatch.setattr(driver, "measure", never)
-    monkeypatch.setattr(driver, "calibrate", never)
+    monkeypatch.setattr(latencies, "measure", never)
+    monkeypatch.setattr(latencies, "calibrate", never)
     spoken = Spoken()
     settings = {**TIMED, "latency_table": phone, "force_table": True, "trials": 2}
     run = quick(tmp_path / "run", baselines=("mobilenet_v2_x0_25",), progress=spoken, **settings)

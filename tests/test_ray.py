@@ -23,7 +23,7 @@ from faulty import Seen, faulty  # noqa: F401 a fixture
 from test_search import facts
 
 import nas
-from nas import driver
+from nas import latencies
 from nas.budget import Budget
 from nas.errors import ClusterError, InputError
 from nas.evaluate import Rung, Task, cached_data
@@ -119,7 +119,7 @@ def test_it_does_nothing_else_meanwhile(cluster):
 
 
 def test_a_front_of_estimates_is_measured_on_the_node(cluster, quick, tmp_path, monkeypatch):
-    monkeypatch.setattr(driver, "measure", None)  # nothing is measured in this process
+    monkeypatch.setattr(latencies, "measure", None)  # nothing is measured in this process
     table = tmp_path / "table.json"
     table_of(HERE).save(table)
     execution = Execution(ray=cluster.address, latency_resource="edge")

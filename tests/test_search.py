@@ -18,7 +18,7 @@ from conftest import RECIPE, Spoken, wait_for, workers_of
 from PIL import Image
 
 import nas
-from nas import driver, evaluate
+from nas import driver, evaluate, latencies
 from nas.arch import graph_id
 from nas.budget import Budget
 from nas.errors import InputError
@@ -210,7 +210,7 @@ def test_a_baseline_is_no_trial(quick, tmp_path):
 def test_time_ends_a_search_between_trials(quick, tmp_path, monkeypatch):
     clock = iter(range(0, 10_000, 10))
     monkeypatch.setattr(driver.time, "monotonic", lambda: next(clock))
-    run = quick(tmp_path / "run", trials=50, time=35.0)
+    run = quick(tmp_path / "run", trials=50, time=45.0)  # of which a glance takes ten
     check_whole(run, 3)
 
 
@@ -439,8 +439,8 @@ def clock(monkeypatch) -> SimpleNamespace:
         ms = nas.cost(graph).macs / 1e6
         return Latency(ms, ms, ms, ms, ms, 1.0, 20, ms, "none", 1, "none", False)
 
-    monkeypatch.setattr(driver, "measure", measure)
-    monkeypatch.setattr(driver, "calibrate", lambda **engine: 1.0)
+    monkeypatch.setattr(latencies, "measure", measure)
+    monkeypatch.setattr(latencies, "calibrate", lambda **engine: 1.0)
     return seen
 
 
@@ -483,14 +483,14 @@ def test_a_latency_budget_that_nothing_meets_writes_nothing(quick, tmp_path, clo
 def test_a_front_point_whose_final_timing_exceeds_the_budget_leaves_the_front(
     quick, tmp_path, clock, monkeypatch
 ):
-    real, counts = driver.measure, Counter()
+    real, counts = latencies.measure, Counter()
 
     def slower(graph, **settings):
         counts[identity := graph_id(graph)] += 1
         found = real(graph, **settings)
         return found if counts[identity] == 1 else replace(found, latency_ms=found.latency_ms + 2)
 
-    monkeypatch.setattr(driver, "measure", slower)
+    monkeypatch.setattr(latencies, "measure", slower)
     run = quick(tmp_path / "run", budget="8ms-latency", trials=8)
     finals = read_lines(run.path / "final.jsonl")
     assert [line["number"] for line in finals] == list(run.finals)
@@ -523,7 +523,7 @@ def test_a_budget_that_hardly_any_architecture_meets_is_searched(sampler, quick,
 
 
 def test_a_network_that_cannot_be_timed_is_passed_over(quick, tmp_path, clock, monkeypatch):
-    real = driver.measure
+    real = latencies.measure
 
     def measure(graph, **settings):
         if clock.measured == 7:
@@ -531,7 +531,7 @@ def test_a_network_that_cannot_be_timed_is_passed_over(quick, tmp_path, clock, m
             raise RuntimeError("the engine refuses it")
         return real(graph, **settings)
 
-    monkeypatch.setattr(driver, "measure", measure)
+    monkeypatch.setattr(latencies, "measure", measure)
     run = quick(tmp_path / "run", budget="8ms-latency", trials=3, sampler="random")
     check_whole(run, 3)
     reasons = [line["error"] for line in read_lines(run.path / "rejected.jsonl")]

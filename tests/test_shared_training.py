@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -433,18 +434,68 @@ def test_a_persons_own_module_is_not_folded():
     assert torch.equal(folded(module)(x), expected)
 
 
-def test_what_learned_nothing_is_not_the_default(quick, tmp_path, monkeypatch):
+@pytest.fixture
+def unlearned(monkeypatch):
+    """A search of any length shares weights by default, and its network learns nothing."""
     monkeypatch.setattr("nas.shared.prepare.SECONDS", 0.3)
     monkeypatch.setattr("nas.shared.prepare.LEARNED", 0.0)
     monkeypatch.setattr("nas.settings.LONG", (1, 0.0))
     monkeypatch.setattr(Space, "mixed", False)
+
+
+def test_what_learned_nothing_is_not_the_default(quick, tmp_path, unlearned):
     said = Told()
     run = quick(tmp_path / "run", trials=2, progress=said)
-    assert run.info["settings"]["proxy"] == "alone" and run.records[0].result.rungs
-    assert any("the shared network has learned little" in text for text in said.lines)
-    assert len(nas.resume(run.path, trials=3).records) == 3
+    check_alone(run)
+    place = next(n for n, text in enumerate(said.lines) if "has learned little" in text)
+    assert said.lines[place + 1].endswith("is trained alone, and nothing of the network is kept")
+    with pytest.raises(InputError, match="no trained shared network"):
+        part_of(run.path, run.architecture(0))
+    again = nas.resume(run.path, trials=3, progress=(later := Told()))
+    assert len(again.records) == 3 and not any("network" in text for text in later.lines)
     shared = quick(tmp_path / "shared", trials=1, proxy="shared", proxy_time=0.3)
     assert shared.info["settings"]["proxy"] == "shared" and not shared.records[0].result.rungs
+    assert shared.info["task"]["shared"] and (shared.path / "shared").exists()
+
+
+def check_alone(run: nas.Run) -> None:
+    """Its trials were trained alone, and nothing says otherwise."""
+    assert (run.info["settings"]["proxy"], run.info["settings"]["auto"]) == ("alone", True)
+    assert (run.proxy, run.info["task"]["shared"]) == ("alone", None)
+    assert run.records[0].result.rungs and not (run.path / "shared").exists()
+
+
+def test_a_search_killed_while_it_gives_up_its_network(quick, tmp_path, unlearned, monkeypatch):
+    def killed(folder, **_):
+        (folder / "weights.safetensors").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            quick(tmp_path / "run", trials=1)
+    assert nas.load(tmp_path / "run").info["settings"]["proxy"] == "shared"
+    check_alone(nas.resume(tmp_path / "run"))
+
+
+def test_a_shared_training_and_confirmations_are_within_the_time(quick, tmp_path, monkeypatch):
+    """Of a clock by which an epoch takes 1000 seconds and a trial 10."""
+    seconds = [0.0]
+
+    class Passes(Progress):
+        def shared_epoch(self, done, epochs, loss):
+            assert epochs == 1
+            seconds[0] += 1000
+
+        def trial(self, trial, trials):
+            seconds[0] += 10
+
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
+    settings = {"trials": 50, "proxy": "shared", "proxy_time": 0.01, "progress": Passes()}
+    run = quick(tmp_path / "run", time=1035.0, confirm=None, **settings)
+    assert len(run.records) == 3  # begun at 1000, 1010, 1020, where 35 / 1.25 are for trials
+    assert run.info["settings"]["time"] == 1035
+    assert len(quick(tmp_path / "late", time=500.0, **settings).records) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, replace
 from math import inf
 from pathlib import Path
@@ -13,7 +14,7 @@ from conftest import RECIPE, RECIPE_YAML
 
 import nas
 from nas.budget import Budget
-from nas.confirm import FEW, candidates, confirming, longer, predicted, resulting
+from nas.confirm import FEW, candidates, confirming, longer, predicted, resulting, trials_end
 from nas.errors import InputError
 from nas.evaluate import Task
 from nas.executors import train
@@ -203,6 +204,16 @@ def test_runs_of_earlier_versions_confirm_nothing_by_themselves():
     assert Settings.from_dict(data).confirm == 0 and Settings().confirm is None
 
 
+@pytest.mark.parametrize(
+    ("deadline", "confirm", "end"),
+    [(150.0, 0, 150.0), (150.0, None, 140.0), (90.0, 2, 101.0), (inf, None, inf)],
+    ids=["asked for none", "a few", "late", "no time"],
+)
+def test_the_last_trial_leaves_time_for_what_nobody_asked_for(monkeypatch, deadline, confirm, end):
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    assert trials_end(deadline, confirm) == end
+
+
 def test_how_long_a_confirmation_will_take():
     task = Task("digits", None, "x", Recipe(epochs=5, subset=4000))
     assert predicted(trial(0, 0.5), task, 1000) == 3  # as many images, 15 epochs for 5
@@ -219,6 +230,7 @@ def test_confirming_from_the_command_line(cli, quick_flags, tmp_path, brief):
     assert len(read_trials(tmp_path / "run" / CONFIRMED)) == 1
     document = json.loads(cli("search", "--resume", tmp_path / "run", "--json").out)
     assert document["trust"]["confirmed"][0]["number"] in (0, 1)
+    assert document["trust"]["expected"] == []
     refused = cli("search", *quick_flags, "--confirm", -1)
     assert refused.code == 2 and "--confirm: expected 0 or more, got -1" in refused.err
 

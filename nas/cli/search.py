@@ -19,6 +19,7 @@ from nas.cli.shared import (
     reason,
 )
 from nas.cli.table import add_table_options, check_no_table, search_a_table
+from nas.cli.trust import trust_document
 from nas.errors import ClusterError, InputError
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _print_run(run: Run, *, as_json: bool) -> None:
         found |= {"cpus": run.cpus}
         found |= {"seed": run.info["settings"]["seed"], "hypervolume": run.hypervolume}
         known = trust(run)
-        found |= {"front": front_rows(run.front), "trust": known and known.to_dict()}
+        found |= {"front": front_rows(run.front), "trust": known and trust_document(run, known)}
         return print_json(found)
     if run.front.empty:
         print(f"No trial has finished; go on with: nas search --resume {run.path}")

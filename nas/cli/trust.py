@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from nas.cli.shared import add_json, add_verb, print_json
 from nas.errors import InputError
 
 if TYPE_CHECKING:
+    from nas.run import Run
     from nas.trust import Trust
 
 
@@ -31,7 +33,18 @@ def _trust(options: argparse.Namespace) -> None:
     found = trust(run, [Run(path) for path in options.others])
     if found is None:
         raise InputError(f"{run.path}: no trial is complete, so there is nothing to believe")
-    return print_json(found.to_dict()) if options.json else _print(found)
+    if options.json:
+        print_json(trust_document(run, found))
+    else:
+        _print(found)
+        _print_expected(run)
+
+
+def trust_document(run: Run, found: Trust) -> dict[str, Any]:
+    """What is known of a run's ranking, and the front that longer trainings would find."""
+    from nas.expected import expected_front
+
+    return {**found.to_dict(), "expected": [asdict(hope) for hope in expected_front(run)]}
 
 
 def _print(found: Trust) -> None:
@@ -79,17 +92,17 @@ def _print_confirmed(found: Trust) -> None:
     if found.agreement:
         a = found.agreement
         print(f"τ of the two orders of {a.count}: {a.tau:.2f} (95 %: {a.low:.2f} to {a.high:.2f})")
-    _print_expected(found)
 
 
-def _print_expected(found: Trust) -> None:
+def _print_expected(run: Run) -> None:
+    from nas.expected import expected_front
     from nas.show import make_table, print_table
 
-    if not found.expected:
+    if not (front := expected_front(run)):
         return
     about = "The front that longer trainings are expected to find"
     table = make_table(about, "trial", "accuracy", "one standard deviation", "")
-    for hope in found.expected:
+    for hope in front:
         bounds = f"{100 * hope.low:.1f} to {100 * hope.high:.1f} %"
         done = "confirmed" if hope.confirmed else ""
         table.add_row(str(hope.number), f"{100 * hope.accuracy:.1f} %", bounds, done)
