@@ -132,7 +132,7 @@ class Scorer:
         except Exception as error:
             if not optional:
                 raise
-            return None, reason_of(error)
+            return None, str(error) if isinstance(error, InputError) else reason_of(error)
 
     def _alone(self, shared: Path, progress: Progress) -> Scorer:
         """Training each alone; no trial is a part of the network in the folder, so that it goes.
