@@ -3,12 +3,15 @@
     python benchmarks/proxy_mixed.py truth cifar10 20     # trained alone, three times `thorough`
     python benchmarks/proxy_mixed.py alone cifar10 20 preset=standard
     python benchmarks/proxy_mixed.py shared cifar10 20 epochs=30 seed=0 sandwich=true paths=3
+    python benchmarks/proxy_mixed.py shared cifar10 20 epochs=30 families=true
     python benchmarks/proxy_mixed.py counts cifar10 20
 
 evaluate the first random networks of the space `mobile` within 300 M MACs, whose stages take one of
 eight families each, on `cifar10`, its first 10,000 + 2,000 images from the folder NAS_TEST_DATA, or
 on `digits`: a line a network in proxy_mixed.jsonl, where one that is there is not done again.
 Without arguments the table of all lines is written.
+
+With `families` a shared network is trained by paths of one family each, of one stem and one head.
 
 Truth is the accuracy of the long trainings on all images that none was trained by: the validation
 part, which proxies are scored on too, and the test part. Seconds are those of the processor.
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sys
 import tempfile
 import time
@@ -39,7 +43,7 @@ from nas.proxies import PROXIES, first_images, zero_cost
 from nas.recipe import Recipe
 from nas.records import append_line, read_lines
 from nas.shared.checkpoint import load
-from nas.shared.paths import Paths
+from nas.shared.paths import Paths, dealt
 from nas.shared.prepare import Job, prepare
 from nas.shared.scoring import CALIBRATION, calibrate, module_of
 from nas.shared.training import SharedRecipe, shared_recipe
@@ -79,6 +83,19 @@ def over(candidate: Candidate) -> float:
 def task(data: str, recipe: Recipe) -> Task:
     name = str(Path(os.environ["NAS_TEST_DATA"]) / FILES[data]) if data in FILES else data
     return Task(name, None, cached_data(name, None).id, recipe)
+
+
+class OneFamily(Paths):
+    """Paths all of whose stages are of one family: a network a family, of one stem and one head."""
+
+    def draw(self, rng: random.Random) -> Iterator[Architecture]:
+        blocks = [path for path in self._values if path.endswith(".block")]
+        others = [path for path in self._values if path not in blocks]
+        for family in dealt(self._values[blocks[0]], rng):
+            params = {path: rng.choice(values) for path, values in self._values.items()}
+            found = self._within(params | dict.fromkeys(blocks, family), others, rng)
+            if found:
+                yield self.space.architecture(found)
 
 
 # Ways --------------------------------------------------------------------------------------------
@@ -128,8 +145,9 @@ def counted(arch: Architecture, job: Task) -> dict[str, Any]:
 def train_shared(data: str, folder: Path, seed: int, **given: Any) -> Task:
     """A task of the parts of a shared network; it is trained unless the folder has it."""
     how = {key: given.pop(key) for key in HOW if key in given}
+    kind = OneFamily if given.pop("families", False) else Paths
     job = task(data, shared_recipe(Recipe()).but(threads=torch.get_num_threads(), **given))
-    recipe, paths = SharedRecipe(job.recipe, RESOLUTION, **how), Paths(space(), over)
+    recipe, paths = SharedRecipe(job.recipe, RESOLUTION, **how), kind(space(), over)
     began = time.process_time()
     whole = Job(space(), paths, job, recipe, None, seed, folder)
     found = prepare(whole, print, lambda *told: print(*told, int(time.process_time() - began)))
@@ -161,7 +179,7 @@ def rows(data: str) -> Iterator[dict[str, Any]]:
     for entry in read_lines(LOG):
         if entry["data"] == data:
             found.setdefault(entry["way"], {})[entry["id"]] = entry
-    truth = {key: _unseen(entry) for key, entry in found.pop("truth", {}).items()}
+    truth = {key: unseen(entry) for key, entry in found.pop("truth", {}).items()}
     for way, entries in found.items():
         known = [entries[key] for key in truth if key in entries]
         judged = [truth[entry["id"]] for entry in known]
@@ -171,7 +189,7 @@ def rows(data: str) -> Iterator[dict[str, Any]]:
             yield {**facts, "score": name, **figures(values, judged)}
 
 
-def _unseen(entry: dict[str, Any]) -> float:
+def unseen(entry: dict[str, Any]) -> float:
     """The accuracy on all images that it has not seen: validation and test part, of one size."""
     return float(entry["validation"]["accuracy"] + entry["test"]["accuracy"]) / 2
 

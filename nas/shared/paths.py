@@ -28,7 +28,7 @@ class Paths:
 
     def draw(self, rng: random.Random) -> Iterator[Architecture]:
         """One after the other, without an end."""
-        decks = {path: _dealt(values, rng) for path, values in self._values.items()}
+        decks = {path: dealt(values, rng) for path, values in self._values.items()}
         others = [path for path in self._values if not path.endswith(".block")]
         while True:
             params = {path: next(deck) for path, deck in decks.items()}
@@ -74,6 +74,7 @@ class Paths:
             return float("inf")
 
 
-def _dealt(values: Sequence[Value], rng: random.Random) -> Iterator[Value]:
+def dealt(values: Sequence[Value], rng: random.Random) -> Iterator[Value]:
+    """Values as from a deck that is shuffled whenever it is used up."""
     while True:
         yield from rng.sample(values, len(values))
