@@ -24,6 +24,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
+from nas.blas import one_blas_thread
 from nas.blocks import import_blocks
 from nas.cost import cost
 from nas.encoding import Row, encoder
@@ -104,6 +105,7 @@ def _comparable(trial: Trial, run: Run) -> bool:
     return ended and bool(trial.arch) and trial.within(run.budget)
 
 
+@one_blas_thread()
 def expect(
     rows: Sequence[Row], scores: Sequence[float], known: Mapping[int, float]
 ) -> Expected | None:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nas.blas import one_blas_thread
 from nas.errors import InputError
 from nas.graph import Graph
 from nas.latency.features import REFETCH, Array, Kernels, kernels_of
@@ -49,6 +50,7 @@ class LatencyEstimator:
     networks: int
 
     @classmethod
+    @one_blas_thread()
     def fit(cls, graphs: Sequence[Graph], milliseconds: Sequence[float]) -> LatencyEstimator:
         """Learn from whole networks and their times, which may be of any unit.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nas.blas import one_blas_thread
 from nas.samplers.candidates import LAST_TRIES, Judge, Pool
 from nas.samplers.choice import Gain, Model, cheapest, farthest, learnable
 from nas.samplers.encoding import Point
@@ -27,6 +28,7 @@ class Proposer:
         self._model = Model()
         self._good: list[Point] = []
 
+    @one_blas_thread()
     def propose(self, history: History, given: dict[int, int]) -> dict[str, Any]:
         """Params with the given values, or none where what is left of the trial has to be drawn
         at random; raises SpaceExhausted."""

@@ -34,7 +34,8 @@ from nas.space import Space, proxy_side
 from nas.training.loop import Diverged
 
 SECONDS = 360.0  # of training, where nothing else is said
-TIMED = 10  # steps that an epoch's seconds are estimated by
+TIMED = 10  # steps that threads are compared by
+ROUNDS = 4  # as many steps, that an epoch's seconds are estimated by: paths differ by far
 KEEP = 30.0  # seconds from one state to go on from to the next
 LEARNED = 0.95  # of guessing's loss, beneath which a network has learned something
 SLOWER = 0.3  # times the learning rate, after a training that diverged
@@ -163,9 +164,13 @@ def _begin(job: Job, layout: Layout) -> Facts:
         "seconds": 0.0,
     }
     if job.seconds:
-        seconds = {n: _epoch_seconds(job, layout, facts, n) for n in _counts(recipe.threads)}
-        fastest = min(seconds, key=seconds.__getitem__)
-        facts |= {"threads": fastest, "epochs": max(1, int(job.seconds / seconds[fastest]))}
+
+        def seconds(count: int, rounds: int = 1) -> float:
+            return _epoch_seconds(job, layout, facts, count, rounds)
+
+        fastest = min(_counts(recipe.threads), key=seconds)
+        epochs = int(job.seconds / seconds(fastest, ROUNDS))
+        facts |= {"threads": fastest, "epochs": max(1, epochs)}
     write_json(job.folder / FACTS, facts)
     return facts
 
@@ -175,15 +180,17 @@ def _counts(threads: int) -> list[int]:
     return [threads >> n for n in range(threads.bit_length())]
 
 
-def _epoch_seconds(job: Job, layout: Layout, facts: Facts, count: int) -> float:
+def _epoch_seconds(job: Job, layout: Layout, facts: Facts, count: int, rounds: int) -> float:
+    """By so many `rounds` of steps on `count` threads, after one that is not timed."""
     images, batch = _images(job), job.how.recipe.batch
     few = images.take(slice(TIMED * batch))
-    training = _training(job, layout, {**facts, "epochs": 2, "learning_rate": GENTLE}, few)
+    gentle = {**facts, "epochs": 1 + rounds, "learning_rate": GENTLE}
+    training = _training(job, layout, gentle, few)
     with together(), threads(count):
         training.advance(1)  # the first steps take longer
         started = time.perf_counter()
-        training.advance(2)
-    return (time.perf_counter() - started) * len(images) / len(few)
+        training.advance(1 + rounds)
+    return (time.perf_counter() - started) / rounds * len(images) / len(few)
 
 
 def _training(job: Job, layout: Layout, facts: Facts, images: Images) -> SharedTraining:
