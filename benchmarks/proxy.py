@@ -43,6 +43,7 @@ COUNTS = ("macs", "params", "activations")
 OUT = Path(__file__).with_suffix(".csv")
 FIELDS = ["way", "score", "part", "networks", "tau", "tau_low", "tau_high"]
 KEYS = ("tau", "better")
+DRAWN = tuple(f"model of {n} full trainings" for n in (10, 40))  # of many, in the figure
 BASELINES = ("counting", "full training")  # ways of ranking that others are measured by
 FIELDS += ["better", "better_low", "better_high", "seconds"]
 
@@ -173,22 +174,35 @@ def read() -> list[dict[str, str]]:
 
 
 def plot() -> None:
-    """τ against seconds a network; dotted lines are the baselines on most networks."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharex=True, layout="constrained")
+    """τ against seconds a network; dotted lines take none, on most networks."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.4), sharex=True, layout="constrained")
     for panel, key, label in zip(axes, KEYS, ("all networks", "better half"), strict=True):
         series: dict[str, list[dict[str, str]]] = {}
         for r in sorted(read(), key=lambda r: int(r["networks"])):
-            if _is_line(r):
-                series[r["score"] if r["way"] in BASELINES else r["way"]] = [r]
-            else:
-                series.setdefault(f"{r['way']}: {r['score'].partition(', epoch')[0]}", []).append(r)
+            name = _name(r)
+            if name and _is_line(r):
+                series[name] = [r]
+            elif name:
+                series.setdefault(name, []).append(r)
         for name, rows in series.items():
-            _draw(panel, key, name, rows)
+            _draw(panel, key, name, sorted(rows, key=lambda r: float(r["seconds"] or 0)))
         panel.set(xscale="log", xlabel="seconds a network, one core", ylabel=f"τ, {label}")
         panel.grid(alpha=0.3)
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, fontsize=6, loc="outside lower center", ncols=3)
+    figure.legend(handles, names, fontsize=7, loc="outside lower center", ncols=3)
     figure.savefig(OUT.with_suffix(".png"), dpi=110)
+
+
+def _name(r: dict[str, str]) -> str | None:
+    """What a row is called in the figure, None where its table alone has it."""
+    way, score = r["way"], r["score"].partition(", epoch")[0]
+    if way in BASELINES or way.startswith("untrained"):
+        return score if way in BASELINES else way
+    if way.startswith("model"):
+        return way if way in DRAWN and score == "prediction" else None
+    if way.startswith("shared"):
+        return "parts of a shared network, by loss" if score == "loss" else None
+    return f"alone, {way}: loss" if score == "averaged loss" else None
 
 
 def _is_line(r: dict[str, str]) -> bool:
@@ -205,7 +219,8 @@ def _draw(panel: Axes, key: str, name: str, rows: Sequence[dict[str, str]]) -> N
     low, high = ([float(r[f"{key}_{end}"]) for r in rows] for end in ("low", "high"))
     bounds = np.array([np.subtract(values, low), np.subtract(high, values)])
     seconds = [float(r["seconds"]) for r in rows]
-    panel.errorbar(seconds, values, bounds, marker="o", ms=3, capsize=2, lw=1, label=name)
+    joined = {"ls": "-" if name.startswith("alone") else "", "lw": 1, "elinewidth": 0.6}
+    panel.errorbar(seconds, values, bounds, marker="o", ms=3, capsize=2, label=name, **joined)
 
 
 def main() -> None:
