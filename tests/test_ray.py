@@ -440,14 +440,22 @@ def listening(session: str) -> set[str]:
 def working(session: str) -> list[Path]:
     """Those that do a job."""
     found = processes(session)
-    return [p for p in found if p.exists() and (p / "cmdline").read_text().startswith("ray::run")]
+    return [p for p in found if text_of(p / "cmdline").startswith("ray::run")]
 
 
 def processes(session: str) -> list[Path]:
     """Those that have the session in their command line, and their children, which Ray renames."""
-    found = [p for p in Path("/proc").glob("[0-9]*") if session in (p / "cmdline").read_text()]
-    children = [(p / "task" / p.name / "children").read_text().split() for p in found]
+    found = [p for p in Path("/proc").glob("[0-9]*") if session in text_of(p / "cmdline")]
+    children = [text_of(p / "task" / p.name / "children").split() for p in found]
     return [*found, *(Path("/proc") / child for some in children for child in some)]
+
+
+def text_of(path: Path) -> str:
+    """A file of a process, empty where that has ended meanwhile."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def test_a_cluster_that_is_started_here_listens_on_loopback_only():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from dataclasses import replace
@@ -109,7 +110,8 @@ def test_notes_follow_from_the_records(run):
 
 
 def test_longer_trainings_stand_beside_the_search(run):
-    longer = [replace(t, result=replace(t.result, score=0.9)) for t in run.records[:4]]
+    right = {"score": 0.9, "score_error": math.nan}  # which is then that of an accuracy
+    longer = [replace(t, result=replace(t.result, **right)) for t in run.records[:4]]
     for trial in longer:
         append_line(run.path / CONFIRMED, trial.to_json())
     found = report_data([nas.load(run.path)])
