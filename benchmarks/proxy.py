@@ -179,11 +179,9 @@ def plot() -> None:
     for panel, key, label in zip(axes, KEYS, ("all networks", "better half"), strict=True):
         series: dict[str, list[dict[str, str]]] = {}
         for r in sorted(read(), key=lambda r: int(r["networks"])):
-            name = _name(r)
-            if name and _is_line(r):
-                series[name] = [r]
-            elif name:
-                series.setdefault(name, []).append(r)
+            if name := _name(r):
+                earlier = [] if _is_line(r) else series.get(name, [])
+                series[name] = [*earlier, r]
         for name, rows in series.items():
             _draw(panel, key, name, sorted(rows, key=lambda r: float(r["seconds"] or 0)))
         panel.set(xscale="log", xlabel="seconds a network, one core", ylabel=f"τ, {label}")
@@ -196,8 +194,10 @@ def plot() -> None:
 def _name(r: dict[str, str]) -> str | None:
     """What a row is called in the figure, None where its table alone has it."""
     way, score = r["way"], r["score"].partition(", epoch")[0]
-    if way in BASELINES or way.startswith("untrained"):
-        return score if way in BASELINES else way
+    if way in BASELINES:
+        return score
+    if way.startswith("untrained"):
+        return way
     if way.startswith("model"):
         return way if way in DRAWN and score == "prediction" else None
     if way.startswith("shared"):

@@ -30,10 +30,9 @@ class Execution:
     `workers`: processes on this machine; `ray`: auto, local or the address of a cluster;
     `cpus_per_trial`, `gpus_per_trial`: what Ray keeps for each, fractions too, the GPUs only where
     it is trained; the former are the threads of torch as well that a new search has, which stay
-    those of its recipe; `max_concurrent`: trials at once,
-    by default as many as the cluster has room for; `trial_timeout`: seconds of training, all rungs
-    together, after which a trial is taken for hung; `latency_resource`: the Ray resource of the
-    nodes on which latencies are measured.
+    those of its recipe; `max_concurrent`: trials at once, by default as many as the cluster has
+    room for; `trial_timeout`: seconds of training, all rungs together, after which a trial is taken
+    for hung; `latency_resource`: the Ray resource of the nodes on which latencies are measured.
     """
 
     workers: int | None = None

@@ -164,15 +164,20 @@ def _begin(job: Job, layout: Layout) -> Facts:
         "seconds": 0.0,
     }
     if job.seconds:
-
-        def seconds(count: int, rounds: int = 1) -> float:
-            return _epoch_seconds(job, layout, facts, count, rounds)
-
-        fastest = min(_counts(recipe.threads), key=seconds)
-        epochs = int(job.seconds / seconds(fastest, ROUNDS))
-        facts |= {"threads": fastest, "epochs": max(1, epochs)}
+        facts |= _fitted(job, layout, facts, job.seconds)
     write_json(job.folder / FACTS, facts)
     return facts
+
+
+def _fitted(job: Job, layout: Layout, facts: Facts, seconds: float) -> Facts:
+    """The fastest number of threads, and the epochs that fit into the seconds with it."""
+
+    def epoch(count: int, rounds: int = 1) -> float:
+        return _epoch_seconds(job, layout, facts, count, rounds)
+
+    counts = _counts(job.how.recipe.threads)
+    fastest = min(counts, key=epoch) if len(counts) > 1 else counts[0]
+    return {"threads": fastest, "epochs": max(1, int(seconds / epoch(fastest, ROUNDS)))}
 
 
 def _counts(threads: int) -> list[int]:
